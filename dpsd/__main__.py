@@ -1,0 +1,59 @@
+"""The command `dpsd`: the daemon, and the attempt that it starts. Floor 5."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from dpsd.door import Arguments, Verb, enter
+from dpsd.errors import EXIT_DONE, Problem
+from dpsd.places import CONFIGURATION
+
+
+def _daemon(arguments: Arguments) -> int:
+    from dpsd.notify import Notifier
+    from dpsd.supervisor import Supervisor
+
+    os.umask(0o077)
+    places = arguments.places
+    worker = ["attempt", "--state-dir", places.state, "--runtime-dir", places.runtime]
+    if places.configuration != CONFIGURATION:
+        worker += ["--config", *places.configuration]
+    return Supervisor(places, Notifier(), worker).run()
+
+
+def _attempt(arguments: Arguments) -> int:
+    """Make one attempt and tell about it on stdout, for the supervisor."""
+    from dpsd.attempt import attempt
+    from dpsd.progress import Event, Failed, encode_event
+    from dpsd.publish import peek_record
+
+    def report(event: Event) -> None:
+        sys.stdout.buffer.write(encode_event(event))
+        sys.stdout.buffer.flush()
+
+    operation_id = arguments.options.get("--operation-id")
+    previous = peek_record(arguments.places)
+    try:
+        report(attempt(arguments.places, previous, force=arguments.has("--force"), operation_id=operation_id, report=report))
+    except Problem as problem:
+        report(Failed(problem))
+    return EXIT_DONE
+
+
+VERBS = {
+    "": Verb(_daemon, "provision this device and tell systemd when it is ready"),
+    "attempt": Verb(
+        _attempt,
+        "one attempt, for the daemon itself; people use: dpsctl provision",
+        {"--force": "register even if nothing changed", "--operation-id": "ID  resume a DPS operation"},
+    ),
+}
+
+
+def main() -> int:
+    return enter("dpsd", VERBS, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Making any systemd unit start only once this device is provisioned. Floor 3.
+
+A drop-in orders the unit after the target and skips it while the flag is missing; the target wants it, so that it starts
+when the flag appears. The unit's own enablement is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+from dpsd.durable import commit_changed, make_folder, remove
+from dpsd.errors import Problem
+from dpsd.text import printable
+
+UNITS = "/etc/systemd/system"
+TARGET = "dpsd-provisioned.target"
+_SEARCH = (UNITS, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_NAME = re.compile(r"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.(service|socket|timer|path|target)")
+_DROP_IN = f"""# Written by: dpsctl agent enable. Removed by: dpsctl agent disable.
+[Unit]
+After={TARGET}
+ConditionPathExists=/run/dpsd/provisioned
+"""
+
+
+def enable(unit: str) -> str:
+    """Enable `unit` ("mosquitto" means mosquitto.service) and return its full name.
+
+    Raises Problem `unit-invalid` or `not-permitted`.
+    """
+    name, source = _find(unit)
+    _check_root()
+    make_folder(f"{UNITS}/{name}.d", 0o755)
+    make_folder(f"{UNITS}/{TARGET}.wants", 0o755)
+    commit_changed(_drop_in(name), _DROP_IN.encode(), 0o644)
+    want = _want(name)
+    if not os.path.lexists(want):
+        os.symlink(source, want)
+    _reload_systemd()
+    return name
+
+
+def disable(unit: str) -> str:
+    """Take back what `enable` did and return the unit's full name; raises as `enable`."""
+    name = _full_name(unit)
+    _check_root()
+    remove(_drop_in(name))
+    remove(_want(name))
+    try:
+        os.rmdir(f"{UNITS}/{name}.d")
+    except OSError:
+        pass
+    _reload_systemd()
+    return name
+
+
+def _find(unit: str) -> tuple[str, str]:
+    name = _full_name(unit)
+    template = re.sub(r"@.*\.", "@.", name)
+    for path in (f"{folder}/{file}" for file in (name, template) for folder in _SEARCH):
+        if os.path.exists(path):
+            return name, path
+    raise Problem("unit-invalid", f"there is no unit {printable(name)}")
+
+
+def _full_name(unit: str) -> str:
+    name = unit if re.search(r"\.(service|socket|timer|path|target)$", unit) else f"{unit}.service"
+    if not _NAME.fullmatch(name):
+        raise Problem("unit-invalid", f"'{printable(unit)}' is not a unit name")
+    return name
+
+
+def _drop_in(name: str) -> str:
+    return f"{UNITS}/{name}.d/50-dpsd.conf"
+
+
+def _want(name: str) -> str:
+    return f"{UNITS}/{TARGET}.wants/{name}"
+
+
+def _check_root() -> None:
+    if os.geteuid() != 0:
+        raise Problem("not-permitted", f"only root may write {UNITS}")
+
+
+def _reload_systemd() -> None:
+    """Nothing to reload while an image is built."""
+    if os.path.isdir("/run/systemd/system"):
+        subprocess.run(["systemctl", "daemon-reload"], check=False)

@@ -1,0 +1,68 @@
+"""Reading the configuration's files, and refusing those that others may write. Floor 2."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from dpsd.config import Layer
+from dpsd.errors import Problem
+from dpsd.text import printable
+
+SIZE_LIMIT = 64 * 1024
+"""Bytes of one file."""
+
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def load_layers(paths: list[str], writers: frozenset[int]) -> list[Layer]:
+    """Read configuration files.
+
+    writers: user ids that may write the files and the folders above them, besides root.
+    Raises Problem `configuration-missing`, `configuration-insecure` or `configuration-invalid`.
+    """
+    if not paths:
+        raise Problem("configuration-missing", "there is no configuration file")
+    return [Layer(path, _load(path, writers | {0})) for path in paths]
+
+
+def _load(path: str, writers: frozenset[int]) -> str:
+    shown = printable(path)
+    try:
+        _check_folders(os.path.realpath(os.path.dirname(path) or "."), writers)
+        descriptor = os.open(path, _OPEN)
+    except FileNotFoundError:
+        raise Problem("configuration-missing", f"{shown} does not exist") from None
+    except OSError as error:
+        raise Problem("configuration-missing", f"{shown} cannot be read: {error.strerror}") from None
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > SIZE_LIMIT:
+            raise Problem("configuration-invalid", f"{shown} is not a regular file of at most {SIZE_LIMIT} bytes")
+        _check_writers(shown, found, writers)
+        return os.read(descriptor, SIZE_LIMIT).decode()
+    except UnicodeDecodeError as error:
+        raise Problem("configuration-invalid", f"{shown} is not UTF-8 (byte {error.start})") from None
+    finally:
+        os.close(descriptor)
+
+
+def _check_folders(folder: str, writers: frozenset[int]) -> None:
+    while True:
+        found = os.stat(folder)
+        if not found.st_mode & stat.S_ISVTX:
+            _check_writers(printable(folder), found, writers)
+        if folder == "/":
+            return
+        folder = os.path.dirname(folder)
+
+
+def _check_writers(shown: str, found: os.stat_result, writers: frozenset[int]) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid not in writers:
+        raise Problem("configuration-insecure", f"{shown} belongs to user {found.st_uid}, who could change it",
+                      hint=f"chown root {shown}")  # fmt: skip
+    if mode & _OTHERS_WRITE:
+        raise Problem("configuration-insecure", f"{shown} may be written by others (mode {mode:04o})",
+                      hint=f"chmod go-w {shown}")  # fmt: skip

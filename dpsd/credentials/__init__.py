@@ -1,0 +1,25 @@
+"""Where a device's credential comes from. Floor 2.
+
+A store is one module and one row here. The configuration says which; there is no fall-back to another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from dpsd.config import CredentialFiles
+from dpsd.credentials.credential import Credential
+
+STORES = {
+    ("x509", "files"): "dpsd.credentials.x509_files:open_x509_files",
+    ("symmetric_key", "files"): "dpsd.credentials.symmetric_files:open_symmetric_files",
+}
+"""By type and store, the function that opens it; named by text so that only the configured one is imported."""
+
+
+def open_credential(settings: CredentialFiles) -> Credential:
+    """Open the configured credential; raises the Problems of its store."""
+    module, _, name = STORES[(settings.type, settings.store)].partition(":")
+    opener: Callable[[CredentialFiles], Credential] = getattr(import_module(module), name)
+    return opener(settings)

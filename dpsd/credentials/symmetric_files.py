@@ -1,0 +1,40 @@
+"""Symmetric keys from files: base64 of 16 to 64 bytes on one line. Floor 2."""
+
+from __future__ import annotations
+
+from dpsd.config import CredentialFiles
+from dpsd.connection import Authentication
+from dpsd.credentials.credential import Credential, SymmetricKey
+from dpsd.credentials.secret_file import load_secret
+from dpsd.errors import Problem, ProtocolError
+from dpsd.places import IDENTITY_SOCKET
+from dpsd.protocol.sas import parse_key
+from dpsd.text import printable
+
+SIZE_LIMIT = 1024
+"""Bytes; base64 of the longest key has 88."""
+
+_FINGERPRINT = b"dpsd credential fingerprint v1"
+
+
+def open_symmetric_files(settings: CredentialFiles) -> Credential:
+    """Open the primary key, and the secondary where one is configured.
+
+    Raises Problem `credential-missing`, `-insecure` or `-invalid`.
+    """
+    paths = [path for path in (settings.primary_key_file, settings.secondary_key_file) if path]
+    keys = tuple(_open(path) for path in paths)
+    return Credential(
+        common_name=None,
+        fingerprint="symmetric:" + ":".join(key.sign(_FINGERPRINT).hex() for key in keys),
+        authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
+        files=tuple((path, True) for path in paths),
+        keys=keys,
+    )
+
+
+def _open(path: str) -> SymmetricKey:
+    try:
+        return SymmetricKey(parse_key(load_secret(path, SIZE_LIMIT)))
+    except ProtocolError as error:
+        raise Problem("credential-invalid", f"{printable(path)}: {error}") from None

@@ -1,0 +1,143 @@
+"""The door of both commands: arguments in, words and an exit status out. Floor 5.
+
+A table of verbs says what a command can do; this is the one place that turns an exception into words. It does without
+argparse, which would cost the resident daemon as much memory as all of its own code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from dpsd import __version__
+from dpsd.errors import EXIT_BUG, EXIT_DONE, EXIT_USAGE, Problem, encode_problem
+from dpsd.places import CONFIGURATION, RUNTIME_DIRECTORY, STATE_DIRECTORY, Places
+from dpsd.text import printable
+
+_SENTENCE_LIMIT = 1000
+_PLACES = {
+    "--config": "FILE  that file instead of the usual ones",
+    "--state-dir": "DIR  instead of /var/lib/dpsd",
+    "--runtime-dir": "DIR  instead of /run/dpsd",
+}
+
+
+class Arguments(NamedTuple):
+    """options: by name, the value or an empty string."""
+
+    options: dict[str, str]
+    operands: list[str]
+    places: Places
+
+    def has(self, name: str) -> bool:
+        return name in self.options
+
+
+class Verb(NamedTuple):
+    """run: does it and returns the exit status. options: by name, its help; one that takes a value starts with a
+    capital word. operands: their names, for the usage line and for their number."""
+
+    run: Callable[[Arguments], int]
+    summary: str
+    options: Mapping[str, str] = {}
+    operands: tuple[str, ...] = ()
+
+
+class UsageError(Exception):
+    """Wrong arguments; the message says which."""
+
+
+def enter(program: str, verbs: Mapping[str, Verb], argv: list[str]) -> int:
+    """Run the verb that `argv` names; a table with the verb "" has a default. Returns the exit status."""
+    as_json = "--json" in argv
+    try:
+        return _run(program, verbs, argv)
+    except UsageError as error:
+        print(f"{program}: {error}\ntry: {program} --help", file=sys.stderr)
+        return EXIT_USAGE
+    except Problem as problem:
+        show_problem(problem, as_json)
+        return problem.kind.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_BUG
+    except Exception:
+        traceback.print_exc()
+        print(f"{program}: this is a bug; please report it with the lines above", file=sys.stderr)
+        return EXIT_BUG
+
+
+def show_problem(problem: Problem, as_json: bool = False) -> None:
+    """Print a problem to stderr; as JSON to stdout."""
+    if as_json:
+        print(json.dumps(encode_problem(problem)))
+        return
+    for sentence in (problem.sentence, *problem.also):
+        print(f"dpsd: {problem.code}: {printable(sentence, _SENTENCE_LIMIT)}", file=sys.stderr)
+    print(f"hint: {printable(problem.hint, _SENTENCE_LIMIT)}", file=sys.stderr)
+
+
+def _run(program: str, verbs: Mapping[str, Verb], argv: list[str]) -> int:
+    if "--version" in argv:
+        print(f"{program} {__version__}")
+        return EXIT_DONE
+    if "--help" in argv or (not argv and "" not in verbs):
+        print(_help(program, verbs))
+        return EXIT_DONE if argv else EXIT_USAGE
+    name = argv[0] if argv and not argv[0].startswith("-") else ""
+    if name not in verbs:
+        raise UsageError(f"no such command: {printable(name)}" if name else "the command comes first")
+    return verbs[name].run(_parse(verbs[name], argv[1:] if name else argv))
+
+
+def _parse(verb: Verb, argv: list[str]) -> Arguments:
+    known = {**_PLACES, **verb.options}
+    options: dict[str, str] = {}
+    operands: list[str] = []
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not word.startswith("--"):
+            operands.append(word)
+        elif name not in known:
+            raise UsageError(f"unknown option {printable(name)}")
+        elif known[name][:1].isupper():
+            options[name] = value if equals else _value(name, next(words, None))
+        else:
+            options[name] = ""
+    if len(operands) != len(verb.operands):
+        expected = " ".join(verb.operands) or "none"
+        raise UsageError(f"expected operands: {expected}; found: {printable(' '.join(operands)) or 'none'}")
+    return Arguments(options, operands, _places(options))
+
+
+def _value(name: str, value: str | None) -> str:
+    if value is None:
+        raise UsageError(f"{name} needs a value")
+    return value
+
+
+def _places(options: Mapping[str, str]) -> Places:
+    state = os.environ.get("STATE_DIRECTORY", STATE_DIRECTORY)
+    runtime = os.environ.get("RUNTIME_DIRECTORY", RUNTIME_DIRECTORY)
+    config = options.get("--config")
+    return Places(
+        configuration=CONFIGURATION if config is None else (os.path.abspath(config),),
+        state=os.path.abspath(options.get("--state-dir", state)),
+        runtime=os.path.abspath(options.get("--runtime-dir", runtime)),
+    )
+
+
+def _help(program: str, verbs: Mapping[str, Verb]) -> str:
+    lines = [f"usage: {program} [OPTION...] {'COMMAND' if '' not in verbs else ''}".rstrip(), ""]
+    for name, verb in verbs.items():
+        lines.append(f"  {' '.join((name, *verb.operands)) or program:28} {verb.summary}")
+        lines += [f"      {option} {text}" for option, text in verb.options.items()]
+    lines += ["", "options of every command:", *(f"  {name} {text}" for name, text in _PLACES.items())]
+    return "\n".join([*lines, "  --help", "  --version"])

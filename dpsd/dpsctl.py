@@ -1,0 +1,201 @@
+"""The command `dpsctl`: what people and scripts ask of dpsd. Floor 5."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from dpsd.daemon import ask_to_register, is_provisioned, is_running, load_status
+from dpsd.door import Arguments, UsageError, Verb, enter
+from dpsd.errors import EXIT_DONE, EXIT_NOT_PROVISIONED, EXIT_REFUSED, Problem
+from dpsd.places import Places
+from dpsd.text import printable
+
+POLL_INTERVAL = 0.2
+"""Seconds between two looks at the daemon's files."""
+_JSON = {"--json": "print JSON"}
+
+
+def _provision(arguments: Arguments) -> int:
+    from dpsd.foreground import provision_here
+    from dpsd.ownership import act_as_owner
+
+    act_as_owner(arguments.places)
+    force = arguments.has("--force")
+    try:
+        connection = provision_here(arguments.places, force=force)
+    except Problem as problem:
+        if problem.code != "state-locked":
+            raise
+        return _provision_by_daemon(arguments.places, force)
+    print(f"provisioned: {connection.device_id} at {connection.iothub_hostname}")
+    return EXIT_DONE
+
+
+def _provision_by_daemon(places: Places, force: bool) -> int:
+    """Let the daemon, which holds the state directory, make the attempt, and show its steps."""
+    if is_provisioned(places) and not force:
+        print("already provisioned; to register again: dpsctl provision --force")
+        return EXIT_DONE
+    before = (load_status(places) or {}).get("finished")
+    ask_to_register(places)
+    shown = ""
+    while True:
+        status = load_status(places) or {}
+        if not is_running(status):
+            raise Problem("not-running", "dpsd ended before the attempt did")
+        if status.get("finished") != before:
+            return _outcome(status)
+        if status.get("step") != shown:
+            shown = str(status.get("step"))
+            print(f"dpsd: {shown}", file=sys.stderr)
+        time.sleep(POLL_INTERVAL)
+
+
+def _outcome(status: dict[str, Any]) -> int:
+    problem = _problem(status)
+    if problem is not None:
+        raise problem
+    print("provisioned")
+    return EXIT_DONE
+
+
+def _reprovision(arguments: Arguments) -> int:
+    ask_to_register(arguments.places)
+    print("asked dpsd to register again; see: dpsctl status")
+    return EXIT_DONE
+
+
+def _status(arguments: Arguments) -> int:
+    status = load_status(arguments.places)
+    provisioned = is_provisioned(arguments.places)
+    if arguments.has("--json"):
+        print(json.dumps({**(status or {}), "running": is_running(status), "provisioned": provisioned}))
+    else:
+        print("\n".join(_status_lines(status, provisioned)))
+    return EXIT_DONE if provisioned else EXIT_NOT_PROVISIONED
+
+
+def _status_lines(status: dict[str, Any] | None, provisioned: bool) -> list[str]:
+    lines = [f"provisioned: {'yes' if provisioned else 'no'}"]
+    if status is None or not is_running(status):
+        return [*lines, "daemon: not running"]
+    lines.append(f"daemon: {printable(status.get('state'))} since {printable(status.get('since'))}")
+    lines.append(f"doing: {printable(status.get('step'))}")
+    problem, next_try = status.get("problem"), status.get("next_try")
+    if isinstance(problem, dict):
+        told = [problem.get("sentence"), *problem.get("also", [])]
+        lines += [f"problem: {printable(problem.get('code'))}: {printable(one, 1000)}" for one in told]
+        lines.append(f"hint: {printable(problem.get('hint'), 1000)}")
+    if isinstance(next_try, dict):
+        left = max(0, round(next_try["boottime"] - time.clock_gettime(time.CLOCK_BOOTTIME)))
+        lines.append(f"next try: in {left} s")
+    return lines
+
+
+def _show(arguments: Arguments) -> int:
+    from dpsd.connection import parse_connection
+    from dpsd.durable import load
+    from dpsd.outputs import FORMATS
+    from dpsd.shape import ShapeError, parse_object
+
+    wanted = arguments.options.get("--format", "json")
+    if wanted not in FORMATS:
+        raise UsageError(f"--format is one of: {' '.join(FORMATS)}")
+    text = load(arguments.places.connection_json)
+    if text is None:
+        raise Problem("not-provisioned", "there is no connection yet")
+    try:
+        sys.stdout.write(FORMATS[wanted](parse_connection(parse_object(text, "connection"))).decode())
+    except ShapeError as error:
+        raise Problem("state-unreadable", f"{printable(arguments.places.connection_json)}: {error}") from None
+    return EXIT_DONE
+
+
+def _wait(arguments: Arguments) -> int:
+    text = arguments.options.get("--timeout")
+    if text is not None and not text.isdigit():
+        raise UsageError("--timeout is a number of seconds")
+    end = None if text is None else time.monotonic() + int(text)
+    while not is_provisioned(arguments.places):
+        problem = _problem(load_status(arguments.places))
+        if arguments.has("--fail-on-refusal") and problem is not None and problem.kind.exit_status == EXIT_REFUSED:
+            raise problem
+        if end is not None and time.monotonic() >= end:
+            raise Problem("timeout", f"not provisioned within {text} s")
+        time.sleep(POLL_INTERVAL)
+    return EXIT_DONE
+
+
+def _problem(status: dict[str, Any] | None) -> Problem | None:
+    from dpsd.progress import parse_problem
+    from dpsd.shape import ShapeError, Table
+
+    try:
+        found = Table(status or {}).optional_table("problem")
+        return None if found is None else parse_problem(found)
+    except ShapeError:
+        return None
+
+
+def _agent(arguments: Arguments) -> int:
+    from dpsd.agent_units import disable, enable
+
+    action, unit = arguments.operands
+    if action not in ("enable", "disable"):
+        raise UsageError("write: dpsctl agent enable UNIT, or disable")
+    name = (enable if action == "enable" else disable)(unit)
+    if action == "enable":
+        print(f"{name} starts once this device is provisioned, from its next start on")
+    else:
+        print(f"{name} no longer waits for this device to be provisioned")
+    return EXIT_DONE
+
+
+def _config(arguments: Arguments) -> int:
+    from dpsd.attempt import load_config, open_device
+    from dpsd.ownership import act_as_owner
+
+    act_as_owner(arguments.places)
+    effective = load_config(arguments.places)
+    for key, value in effective.values.items():
+        if value.value is not None:
+            shown = value.value if isinstance(value.value, (str, int, dict)) else _plain(value.value)
+            print(f"{key} = {json.dumps(shown)}  # {value.origin}")
+    device = open_device(arguments.places)
+    print(f"# registration id: {device.binding.registration_id}")
+    return EXIT_DONE
+
+
+def _plain(value: Any) -> Any:
+    """Return what the TOML file would say for a parsed value."""
+    return list(value) if type(value) is tuple else str(value)
+
+
+VERBS = {
+    "provision": Verb(
+        _provision, "one attempt now, with its progress", {"--force": "register even if nothing changed", **_JSON}
+    ),
+    "reprovision": Verb(_reprovision, "ask the running daemon to register again"),
+    "status": Verb(_status, "what the daemon is doing; exit status 3 when not provisioned", _JSON),
+    "show": Verb(_show, "print the IoT Hub connection", {"--format": "NAME  json (default) or env", **_JSON}),
+    "wait": Verb(
+        _wait,
+        "return when provisioned",
+        {"--timeout": "SECONDS  then exit status 75", "--fail-on-refusal": "exit status 77 when refused", **_JSON},
+    ),
+    "agent": Verb(_agent, "let a unit wait for the provisioned device, or no longer", {}, ("enable|disable", "UNIT")),
+    "config": Verb(_config, "check and print the effective configuration", _JSON),
+}
+
+
+def main() -> int:
+    os.umask(0o077)
+    return enter("dpsctl", VERBS, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

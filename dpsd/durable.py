@@ -1,0 +1,157 @@
+"""Files that survive a power cut at any instruction. Floor 2.
+
+A file is written beside its place with its final mode from birth, flushed, renamed, and the folder is flushed: after a
+cut there is the old file or the new one. A left-over of a cut is overwritten by the next commit of the same file.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+
+from dpsd.errors import Problem
+from dpsd.text import printable
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def commit(path: str, data: bytes, mode: int, staging: str | None = None) -> None:
+    """Put `data` at `path` with `mode`, all or nothing; raises Problem `state-unwritable`.
+
+    staging: a folder of the same file system where the file is born, to inherit that folder's group.
+    """
+    folder, name = os.path.split(path)
+    born = f"{staging or folder}/.{name}.new"
+    try:
+        _write(born, data, mode)
+        os.rename(born, path)
+        _flush_folder(folder)
+    except OSError as error:
+        _remove_quietly(born)
+        raise _unwritable(path, error) from None
+
+
+def commit_changed(path: str, data: bytes, mode: int, staging: str | None = None) -> bool:
+    """Commit unless the file already has this content and mode; tell whether it was written."""
+    if load(path) == data and _mode(path) == mode:
+        return False
+    commit(path, data, mode, staging)
+    return True
+
+
+def replace(path: str, data: bytes, mode: int) -> None:
+    """Put `data` at `path` in one step but without flushing, for files in memory; raises as `commit`."""
+    born = f"{path}.new"
+    try:
+        _write(born, data, mode, flush=False)
+        os.rename(born, path)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def remove(path: str) -> None:
+    """Remove a file durably; one that is not there is no error; raises Problem `state-unwritable`."""
+    try:
+        os.unlink(path)
+        _flush_folder(os.path.dirname(path))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def set_aside(path: str) -> str:
+    """Move a file that cannot be used to `PATH.unusable`, and return that name."""
+    aside = f"{path}.unusable"
+    try:
+        os.replace(path, aside)
+        _flush_folder(os.path.dirname(path))
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return aside
+
+
+def load(path: str, limit: int = 1 << 20) -> bytes | None:
+    """Return the file's bytes; None where there is no regular file of at most `limit` bytes to be read."""
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError:
+        return None
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+            return None
+        return os.read(descriptor, limit + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: str, mode: int) -> None:
+    """Make a folder where there is none; raises Problem `state-unwritable`."""
+    try:
+        os.mkdir(path, mode)
+        os.chmod(path, mode)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def lock(path: str) -> int:
+    """Take the one lock of a state directory; returns a descriptor that holds it until it is closed.
+
+    Raises Problem `state-locked` when another process has it, `state-unwritable` when it cannot be made.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise Problem("state-locked", f"{printable(path)} is held by another process") from None
+    return descriptor
+
+
+def _write(path: str, data: bytes, mode: int, flush: bool = True) -> None:
+    _remove_quietly(path)
+    descriptor = os.open(path, _CREATE, 0o600)
+    try:
+        os.fchmod(descriptor, mode)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if flush:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_folder(path: str) -> None:
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_quietly(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _mode(path: str) -> int:
+    return stat.S_IMODE(os.stat(path, follow_symlinks=False).st_mode)
+
+
+def _unwritable(path: str, error: OSError) -> Problem:
+    what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+    return Problem("state-unwritable", f"cannot write {printable(path)}: {what}")

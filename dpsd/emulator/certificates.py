@@ -1,0 +1,64 @@
+"""What the services look at in a device's X.509 certificates. Pure; time comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+
+CHAIN_LIMIT = 10
+"""Certificates followed upwards at most; real chains have two or three."""
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """Return the subject's only CN, empty when it has none or several."""
+    try:
+        names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    except ValueError:
+        return ""
+    return str(names[0].value) if len(names) == 1 else ""
+
+
+def thumbprints(certificate: x509.Certificate) -> frozenset[str]:
+    """Return the SHA-1 and SHA-256 thumbprints in upper-case hexadecimal; a hub takes either."""
+    algorithms = (hashes.SHA1(), hashes.SHA256())
+    return frozenset(certificate.fingerprint(algorithm).hex().upper() for algorithm in algorithms)
+
+
+def is_in_dates(certificate: x509.Certificate, now: float) -> bool:
+    moment = datetime.fromtimestamp(now, timezone.utc)
+    return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether `issuer` is a certificate authority that signed `certificate`."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+        return issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return False
+
+
+def climb(
+    chain: Sequence[x509.Certificate], enrolled: Callable[[x509.Certificate], bool], now: float
+) -> x509.Certificate | None:
+    """Follow `chain` from its leaf upwards and return the certificate whose issuer is the first that is enrolled.
+
+    enrolled: tells whether an enrolled certificate issued the one given. Presented certificates may stand in any order
+    after the leaf; each one followed must be in its dates and an authority. None when the chain ends before.
+    """
+    current, others = chain[0], list(chain[1:])
+    for _ in range(CHAIN_LIMIT):
+        if not is_in_dates(current, now):
+            return None
+        if enrolled(current):
+            return current
+        issuer = next((other for other in others if is_issued_by(current, other)), None)
+        if issuer is None:
+            return None
+        others.remove(issuer)
+        current = issuer
+    return None

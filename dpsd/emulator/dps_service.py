@@ -1,0 +1,258 @@
+"""What DPS answers: one `DpsConversation` per connection. Pure; time comes in.
+
+Sources: the fact sheet's sections 1, 2 and 9. A bad credential passes CONNECT and is refused at the register stage, as
+seen live; after a 401 the service hangs up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import Any
+
+from dpsd.emulator.attestation import UNAUTHORIZED, Credential, Match, Refusal, authenticate
+from dpsd.emulator.packets import Connect
+from dpsd.emulator.provisioning import provision
+from dpsd.emulator.steps import ACCEPTED, NOT_AUTHORIZED, Answer, HangUp, Pause, Step
+from dpsd.emulator.world import Operation, Registration, World, timestamp
+from dpsd.errors import Problem, ProtocolError
+from dpsd.protocol.dps import (
+    REPLY_FILTER,
+    Fault,
+    Poll,
+    Register,
+    Reply,
+    encode_fault,
+    encode_operation,
+    parse_register_body,
+    parse_request_topic,
+)
+from dpsd.protocol.dps import Operation as OperationBody
+from dpsd.protocol.identifiers import check_registration_id
+from dpsd.protocol.login import DpsLogin
+from dpsd.shape import Table
+
+POLL_WINDOW = 10.0
+"""Seconds over which a device's polls are counted (quota page)."""
+_API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?")
+
+
+class DpsConversation:
+    """One device's connection to DPS."""
+
+    service = "dps"
+    deadline: float | None = None
+
+    def __init__(self, world: World, login: DpsLogin, credential: Credential) -> None:
+        self._world = world
+        self._login = login
+        self._credential = credential
+        self.name = login.registration_id.lower()
+        self.granted: dict[str, int] = {}
+
+    def connect(self, connect: Connect, now: float) -> int:
+        """Return the CONNACK code. The session is never persistent here, whatever CleanSession says."""
+        if connect.client_id.lower() != self.name or self._refused_at_connect(connect):
+            return NOT_AUTHORIZED
+        if self._is("strict-connect", "on"):
+            try:
+                authenticate(self._world, self._login, self._credential, now)
+            except Refusal:
+                return NOT_AUTHORIZED
+        return ACCEPTED
+
+    session_present = False
+
+    def _refused_at_connect(self, connect: Connect) -> bool:
+        return (
+            (self._is("unknown-scope", "connack") and not self._is_our_scope())
+            or (self._is("api-version", "connack") and not _API_VERSION.fullmatch(self._login.api_version))
+            or (self._is("invalid-id", "connack") and not self._is_allowed_id())
+            or (self._is("will-at-dps", "close") and connect.will is not None)
+        )
+
+    def subscribe(self, filters: tuple[tuple[str, int], ...]) -> list[int] | None:
+        """Grant the one filter there is, at QoS 1 at most; None where the service would hang up."""
+        if any(name != REPLY_FILTER for name, _ in filters):
+            return None
+        granted = [min(qos, 1) for _, qos in filters]
+        self.granted[REPLY_FILTER] = granted[-1]
+        return granted
+
+    def unsubscribe(self, filters: tuple[str, ...]) -> None:
+        for name in filters:
+            self.granted.pop(name, None)
+
+    def moment(self, topic: str) -> str:
+        """Name the request for the fault list; raises ProtocolError."""
+        return "register" if isinstance(parse_request_topic(topic), Register) else "poll"
+
+    def publish(self, topic: str, body: bytes, retain: bool, now: float) -> list[Step]:
+        """Answer a request; raises ProtocolError where the service would hang up."""
+        request = parse_request_topic(topic)
+        if retain and self._is("retained-publish", "close"):
+            raise ProtocolError("a retained request")
+        if not self.granted and self._is("unsubscribed-register", "close"):
+            raise ProtocolError("a request before the subscription")
+        try:
+            answer = self._poll(request, now) if isinstance(request, Poll) else self._register(request, body, now)
+        except Refusal as refusal:
+            return self._refuse(request, refusal, now)
+        return [answer]
+
+    def closed(self, graceful: bool, now: float) -> list[Step]:
+        """A DPS connection leaves nothing behind."""
+        return []
+
+    def _register(self, request: Register, body: bytes, now: float) -> Answer:
+        match = self._authenticated(now)
+        payload = self._checked_body(body)
+        if not match.enrollment.enabled:
+            return self._disabled(request, match, now)
+        operation = self._operation_in_progress()
+        if operation is None:
+            operation = self._start(match, payload, now)
+        return self._assigning(request, "register-reply", operation, {})
+
+    def _authenticated(self, now: float) -> Match:
+        if not self._is_our_scope():
+            raise _SCOPE_REFUSALS[self._world.switches.word("unknown-scope")]
+        if self._is("api-version", "400") and not _API_VERSION.fullmatch(self._login.api_version):
+            raise Refusal(400, 400000, "Invalid api-version.")
+        if not self._is_allowed_id():
+            raise Refusal(400, 400000, "Invalid registration id.")
+        return authenticate(self._world, self._login, self._credential, now)
+
+    def _checked_body(self, body: bytes) -> dict[str, Any] | None:
+        try:
+            registration_id, payload = parse_register_body(body)
+        except ProtocolError:
+            raise Refusal(400, 400000, "Invalid request body.") from None
+        if registration_id is not None and registration_id.lower() != self.name:
+            raise Refusal(400, 400000, "The registrationId in the body is not the one of the connection.")
+        return payload
+
+    def _disabled(self, request: Register, match: Match, now: float) -> Answer:
+        choice = self._world.switches.word("disabled-answer")
+        if choice == "401":
+            raise Refusal(*UNAUTHORIZED)
+        state = {"registrationId": self.name, "status": "disabled", "lastUpdatedDateTimeUtc": timestamp(now)}
+        if choice == "status":
+            return _answer("register-reply", Reply(200, request.request_id), "", "disabled", state)
+        registration = Registration(self.name, now, now, "disabled", "", match.enrollment.id, {})
+        operation = self._keep(Operation(self._world.new_operation_id(), registration, self._polls()))
+        return self._assigning(request, "register-reply", operation, {})
+
+    def _operation_in_progress(self) -> Operation | None:
+        choice = self._world.switches.word("second-register")
+        running = [one for one in self._world.operations.values() if one.registration.registration_id == self.name]
+        if not running or running[-1].finished or choice == "new":
+            return None
+        if choice == "412":
+            raise Refusal(412, 412000, "Precondition failed")
+        return running[-1]
+
+    def _start(self, match: Match, payload: dict[str, Any] | None, now: float) -> Operation:
+        registration = provision(self._world, self.name, match, payload, now)
+        return self._keep(Operation(self._world.new_operation_id(), registration, self._polls()))
+
+    def _keep(self, operation: Operation) -> Operation:
+        """Remember one operation for each registration id."""
+        others = self._world.operations.items()
+        self._world.operations = {key: one for key, one in others if one.registration.registration_id != self.name}
+        self._world.operations[operation.operation_id] = operation
+        return operation
+
+    def _poll(self, request: Poll, now: float) -> Answer:
+        self._authenticated(now)
+        self._check_throttle(now)
+        operation = self._world.operations.get(request.operation_id)
+        if operation is None or operation.registration.registration_id != self.name:
+            raise Refusal(404, 404203, "Operation not found.")
+        if operation.polls_left > 0:
+            operation.polls_left -= 1
+            state = {"registrationId": self.name, "status": "assigning"}
+            return self._assigning(request, "poll-reply", operation, state)
+        operation.finished = True
+        registration, reply = operation.registration, Reply(200, request.request_id)
+        state = registration_state(registration)
+        return _answer("poll-reply", reply, operation.operation_id, registration.status, state)
+
+    def _check_throttle(self, now: float) -> None:
+        limit = self._world.switches.number("poll-limit")
+        times = self._world.polls.setdefault(self.name, deque())
+        while times and times[0] <= now - POLL_WINDOW:
+            times.popleft()
+        if limit and len(times) >= limit:
+            raise Refusal(429, 429001, "Operations are being throttled for this tenant.")
+        times.append(now)
+
+    def _assigning(self, request: Register | Poll, moment: str, operation: Operation, state: dict[str, Any]) -> Answer:
+        reply = Reply(202, request.request_id, self._retry_after())
+        return _answer(moment, reply, operation.operation_id, "assigning", state)
+
+    def _refuse(self, request: Register | Poll, refusal: Refusal, now: float) -> list[Step]:
+        retry_after = self._retry_after() if refusal.status == 429 else None
+        fault = Fault(refusal.error_code, refusal.message, self._world.new_guid())
+        answer = Answer(
+            moment="register-reply" if isinstance(request, Register) else "poll-reply",
+            reply=Reply(refusal.status, request.request_id, retry_after),
+            body=encode_fault(fault, timestamp(now)),
+            note={"errorCode": refusal.error_code, "message": refusal.message},
+        )
+        if refusal.status != 401:
+            return [answer]
+        return [answer, Pause(self._world.switches.number("hang-up-delay") / 1000), HangUp("after a 401")]
+
+    def _retry_after(self) -> int | None:
+        return self._world.switches.number("retry-after") or None
+
+    def _polls(self) -> int:
+        return self._world.switches.number("polls")
+
+    def _is(self, name: str, word: str) -> bool:
+        return self._world.switches.word(name) == word
+
+    def _is_our_scope(self) -> bool:
+        return self._login.id_scope.lower() == self._world.enrollments.id_scope.lower()
+
+    def _is_allowed_id(self) -> bool:
+        try:
+            check_registration_id(self.name, x509=False)
+        except Problem:
+            return False
+        return True
+
+
+_SCOPE_REFUSALS = {
+    "connack": Refusal(*UNAUTHORIZED),
+    "401": Refusal(*UNAUTHORIZED),
+    "404": Refusal(404, 404201, "Enrollment not found."),
+}
+
+
+def registration_state(registration: Registration) -> dict[str, Any]:
+    """Return the registrationState of an end, its members in the order seen live."""
+    state: dict[str, Any] = dict(registration.attestation)
+    state |= {
+        "registrationId": registration.registration_id,
+        "createdDateTimeUtc": timestamp(registration.created),
+    }
+    if registration.status == "assigned":
+        state |= {"assignedHub": registration.hub, "deviceId": registration.device_id}
+    state["status"] = registration.status
+    if registration.substatus and registration.status == "assigned":
+        state["substatus"] = registration.substatus
+    if registration.error_code is not None:
+        state |= {"errorCode": registration.error_code, "errorMessage": registration.error_message}
+    state |= {"lastUpdatedDateTimeUtc": timestamp(registration.updated), "etag": registration.etag}
+    if registration.answer_payload is not None and registration.status == "assigned":
+        state["payload"] = registration.answer_payload
+    return state
+
+
+def _answer(moment: str, reply: Reply, operation_id: str, status: str, state: dict[str, Any]) -> Answer:
+    body = encode_operation(OperationBody(operation_id, status, Table(state, "registrationState")))
+    shown = ("assignedHub", "deviceId", "substatus", "errorCode", "errorMessage")
+    note = {"registrationStatus": status, **{key: state[key] for key in shown if key in state}}
+    return Answer(moment, reply, body, note)

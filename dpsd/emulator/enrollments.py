@@ -1,0 +1,304 @@
+"""Enrollments: a JSON document in the service API's names becomes records. Pure.
+
+Source of names: the DPS service REST specification, stable 2021-10-01. What begins with `x-` is the emulator's own:
+`x-allocation` stands for the answer of a custom allocation webhook, `x-unauthorized` for a hub that refuses DPS.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+from cryptography import x509
+
+from dpsd.emulator.secret import Secret
+from dpsd.errors import ProtocolError
+from dpsd.protocol.identifiers import is_device_id, is_id_scope
+from dpsd.protocol.sas import parse_key
+from dpsd.shape import ShapeError, Table
+
+ID_SCOPE = "0ne00C0FFEE"
+POLICIES = ("hashed", "geoLatency", "static", "custom")
+WEIGHT_LIMIT = 1000
+
+_T = TypeVar("_T")
+
+
+class ClientCertificates(NamedTuple):
+    """An individual device's certificates, primary and secondary."""
+
+    certificates: tuple[x509.Certificate, ...]
+
+
+class SigningCertificates(NamedTuple):
+    """The authorities of a group: intermediates by value, or verified CA certificates by name."""
+
+    certificates: tuple[x509.Certificate, ...]
+
+
+class SymmetricKeys(NamedTuple):
+    """A device's own keys, or the keys that a group's device keys are derived from."""
+
+    primary: Secret
+    secondary: Secret
+
+
+Attestation = ClientCertificates | SigningCertificates | SymmetricKeys
+
+
+class Reprovision(NamedTuple):
+    update_hub: bool
+    migrate_data: bool
+
+
+class Webhook(NamedTuple):
+    """What a custom allocation answers. hub: None takes the hashed choice; status: HTTP."""
+
+    hub: str | None
+    payload: dict[str, Any] | None
+    initial_twin: dict[str, Any] | None
+    status: int
+
+
+class Enrollment(NamedTuple):
+    """One enrollment; `id` is a registration id in lower case or a group's id."""
+
+    id: str
+    is_group: bool
+    attestation: Attestation
+    device_id: str | None
+    enabled: bool
+    policy: str
+    hubs: tuple[str, ...]
+    reprovision: Reprovision
+    initial_twin: dict[str, Any]
+    iot_edge: bool
+    webhook: Webhook
+
+
+class LinkedHub(NamedTuple):
+    """A hub's part in allocation. weight: 1 to 1000."""
+
+    name: str
+    weight: int
+    applies: bool
+    refuses_dps: bool
+
+
+class Enrollments(NamedTuple):
+    """Everything a document says."""
+
+    id_scope: str
+    hubs: dict[str, LinkedHub]
+    individuals: dict[str, Enrollment]
+    groups: dict[str, Enrollment]
+
+
+_IGNORED = ("etag", "createdDateTimeUtc", "lastUpdatedDateTimeUtc", "optionalDeviceInformation")
+_ENROLLMENT = (
+    *(
+        "attestation",
+        "capabilities",
+        "iotHubHostName",
+        "initialTwin",
+        "provisioningStatus",
+        "reprovisionPolicy",
+    ),
+    *("allocationPolicy", "iotHubs", "customAllocationDefinition", "x-allocation", *_IGNORED),
+)
+_DOCUMENT = (
+    "idScope",
+    "allocationPolicy",
+    "linkedHubs",
+    "certificates",
+    "individualEnrollments",
+    "enrollmentGroups",
+)
+
+
+def merge(first: dict[str, Any], second: Table) -> dict[str, Any]:
+    """Return `first` with what `second` says put over it: lists by the id of their entries, entries key by key.
+
+    Raises ShapeError.
+    """
+    merged = {**first, **second.values}
+    for key, identity in (
+        ("individualEnrollments", "registrationId"),
+        ("enrollmentGroups", "enrollmentGroupId"),
+        ("linkedHubs", "name"),
+        ("certificates", "name"),
+    ):
+        entries = {str(entry[identity]).lower(): entry for entry in first.get(key, ())}
+        for table in second.tables(key):
+            name = table.string(identity).lower()
+            entries[name] = {**entries.get(name, {}), **table.values}
+        merged[key] = list(entries.values())
+    return merged
+
+
+def parse_enrollments(document: Table) -> Enrollments:
+    """Parse the document; raises ShapeError with the dotted path of what is wrong."""
+    document.check_names(_DOCUMENT)
+    scope = document.optional_string("idScope") or ID_SCOPE
+    if not is_id_scope(scope):
+        raise ShapeError("idScope: is not an id scope")
+    authorities = dict(_authority(table) for table in document.tables("certificates"))
+    policy = _policy(document, POLICIES[0])
+    reader = _Reader(authorities, policy)
+    hubs = {hub.name: hub for hub in map(_linked_hub, document.tables("linkedHubs"))}
+    individuals = [reader.individual(table) for table in document.tables("individualEnrollments")]
+    groups = [reader.group(table) for table in document.tables("enrollmentGroups")]
+    return Enrollments(scope, hubs, {one.id: one for one in individuals}, {one.id: one for one in groups})
+
+
+def _authority(table: Table) -> tuple[str, x509.Certificate | None]:
+    """An uploaded CA certificate; None until its owner proved possession of its key."""
+    table.check_names(("name", "certificate", "isVerified", *_IGNORED))
+    certificate = _certificate(table, "certificate")
+    return table.string("name"), None if table.optional_boolean("isVerified") is False else certificate
+
+
+def _linked_hub(table: Table) -> LinkedHub:
+    table.check_names(("name", "allocationWeight", "applyAllocationPolicy", "x-unauthorized"))
+    weight = table.optional_integer("allocationWeight")
+    if weight is not None and not 1 <= weight <= WEIGHT_LIMIT:
+        raise ShapeError(f"{table.path}.allocationWeight: is not 1 to {WEIGHT_LIMIT}")
+    applies = table.optional_boolean("applyAllocationPolicy") is not False
+    return LinkedHub(table.string("name").lower(), weight or 1, applies, bool(table.optional_boolean("x-unauthorized")))
+
+
+class _Reader:
+    """Reads entries, knowing the uploaded CA certificates and the service's own allocation policy."""
+
+    def __init__(self, authorities: dict[str, x509.Certificate | None], policy: str) -> None:
+        self._authorities = authorities
+        self._policy = policy
+
+    def individual(self, table: Table) -> Enrollment:
+        table.check_names(("registrationId", "deviceId", *_ENROLLMENT))
+        device_id = table.optional_string("deviceId")
+        if device_id is not None and not is_device_id(device_id):
+            raise ShapeError(f"{table.path}.deviceId: is not a device id")
+        attestation = self._attestation(table, group=False)
+        return self._enrollment(table, table.string("registrationId").lower(), attestation, device_id)
+
+    def group(self, table: Table) -> Enrollment:
+        table.check_names(("enrollmentGroupId", *_ENROLLMENT))
+        group_id, attestation = table.string("enrollmentGroupId"), self._attestation(table, group=True)
+        return self._enrollment(table, group_id, attestation, None)._replace(is_group=True)
+
+    def _enrollment(self, table: Table, name: str, attestation: Attestation, device_id: str | None) -> Enrollment:
+        host = table.optional_string("iotHubHostName")
+        listed = tuple(_strings(table, "iotHubs")) or ((host,) if host else ())
+        return Enrollment(
+            id=name,
+            is_group=False,
+            attestation=attestation,
+            device_id=device_id,
+            enabled=_word(table, "provisioningStatus", ("enabled", "disabled")) == "enabled",
+            policy=_policy(table, self._policy),
+            hubs=tuple(hub.lower() for hub in listed),
+            reprovision=_reprovision(table),
+            initial_twin=_initial_twin(table),
+            iot_edge=bool(_section(table, "capabilities", ("iotEdge",)).optional_boolean("iotEdge")),
+            webhook=_webhook(table),
+        )
+
+    def _attestation(self, table: Table, *, group: bool) -> Attestation:
+        attestation = _section(table, "attestation", ("type", "x509", "symmetricKey"))
+        if _word(attestation, "type", ("x509", "symmetricKey")) == "x509":
+            return self._x509(attestation.table("x509"), group=group)
+        keys = attestation.table("symmetricKey")
+        keys.check_names(("primaryKey", "secondaryKey"))
+        return SymmetricKeys(_key(keys, "primaryKey"), _key(keys, "secondaryKey"))
+
+    def _x509(self, table: Table, *, group: bool) -> ClientCertificates | SigningCertificates:
+        table.check_names(("signingCertificates", "caReferences") if group else ("clientCertificates",))
+        if not group:
+            return ClientCertificates(tuple(_pair(table.table("clientCertificates"), _certificate)))
+        if table.optional_table("caReferences") is None:
+            return SigningCertificates(tuple(_pair(table.table("signingCertificates"), _certificate)))
+        found = _pair(table.table("caReferences"), self._reference)
+        return SigningCertificates(tuple(certificate for certificate in found if certificate))
+
+    def _reference(self, table: Table, key: str) -> x509.Certificate | None:
+        name = table.string(key)
+        if name not in self._authorities:
+            raise ShapeError(f"{table.path}.{key}: names no certificate of `certificates`")
+        return self._authorities[name]
+
+
+def _pair(table: Table, read: Callable[[Table, str], _T]) -> Iterator[_T]:
+    table.check_names(("primary", "secondary"))
+    for key in ("primary", "secondary"):
+        if table.values.get(key) is not None:
+            yield read(table, key)
+
+
+def _certificate(table: Table, key: str) -> x509.Certificate:
+    """PEM or base64 DER, either as a string or as the service's {"certificate": ...}."""
+    if isinstance(table.values.get(key), dict):
+        return _certificate(table.table(key), "certificate")
+    text = table.string(key)
+    try:
+        if "-----BEGIN" in text:
+            return x509.load_pem_x509_certificate(text.encode())
+        return x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
+    except ValueError:
+        raise ShapeError(f"{table.path}.{key}: is not a certificate in PEM or base64 DER") from None
+
+
+def _key(table: Table, key: str) -> Secret:
+    try:
+        return Secret(parse_key(table.string(key).encode()))
+    except ProtocolError as error:
+        raise ShapeError(f"{table.path}.{key}: {error}") from None
+
+
+def _reprovision(table: Table) -> Reprovision:
+    policy = _section(table, "reprovisionPolicy", ("updateHubAssignment", "migrateDeviceData"))
+    update, migrate = (
+        policy.optional_boolean("updateHubAssignment"),
+        policy.optional_boolean("migrateDeviceData"),
+    )
+    return Reprovision(update is not False, migrate is not False)
+
+
+def _initial_twin(table: Table) -> dict[str, Any]:
+    twin = _section(table, "initialTwin", ("tags", "properties"))
+    properties = _section(twin, "properties", ("desired",))
+    tags, desired = twin.optional_table("tags"), properties.optional_table("desired")
+    return {"tags": dict(tags.values) if tags else {}, "desired": dict(desired.values) if desired else {}}
+
+
+def _webhook(table: Table) -> Webhook:
+    answer = _section(table, "x-allocation", ("iotHubHostName", "payload", "initialTwin", "statusCode"))
+    hub, payload = answer.optional_string("iotHubHostName"), answer.optional_table("payload")
+    twin = _initial_twin(answer) if answer.values.get("initialTwin") is not None else None
+    status = answer.optional_integer("statusCode") or 200
+    return Webhook(hub.lower() if hub else None, dict(payload.values) if payload else None, twin, status)
+
+
+def _section(table: Table, key: str, names: tuple[str, ...]) -> Table:
+    section = table.optional_table(key) or Table({}, f"{table.path}.{key}")
+    section.check_names(names)
+    return section
+
+
+def _policy(table: Table, default: str) -> str:
+    return default if table.values.get("allocationPolicy") is None else _word(table, "allocationPolicy", POLICIES)
+
+
+def _word(table: Table, key: str, words: tuple[str, ...]) -> str:
+    word = table.optional_string(key) or words[0]
+    if word not in words:
+        raise ShapeError(f"{table.path}.{key}: is not one of {', '.join(words)}")
+    return word
+
+
+def _strings(table: Table, key: str) -> Iterator[str]:
+    for index, value in enumerate(table.list(key) if table.values.get(key) is not None else ()):
+        if not isinstance(value, str):
+            raise ShapeError(f"{table.path}.{key}[{index}]: is not a string")
+        yield value

@@ -1,0 +1,202 @@
+"""The emulator as a whole: it listens on every address, keeps one world, and stops without a trace.
+
+async with Emulator(Settings(directory=Path("here"))) as emulator:
+    emulator.port, emulator.world, emulator.log.lines, emulator.faults
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, TextIO
+
+from dpsd.emulator.directory import Directory
+from dpsd.emulator.enrollments import Enrollments, merge, parse_enrollments
+from dpsd.emulator.events import EventLog
+from dpsd.emulator.faults import parse_faults
+from dpsd.emulator.session import Session, Surroundings
+from dpsd.emulator.switches import Switches
+from dpsd.emulator.tls_stream import Versions, open_context
+from dpsd.emulator.world import World
+from dpsd.shape import ShapeError, Table
+
+PORT_TRIES = 20
+BACKLOG = 512
+DPS_NAMES = ("localhost", "global.azure-devices-provisioning.net")
+"""Names besides its address that the server certificate is good for."""
+
+
+class HubAddress(NamedTuple):
+    """A hub's name, as devices are told it, and the address it listens on."""
+
+    name: str
+    address: str
+
+
+DEFAULT_HUBS = (HubAddress("127.0.0.2", "127.0.0.2"), HubAddress("127.0.0.3", "127.0.0.3"))
+
+
+class Settings(NamedTuple):
+    """How to run. Ports: 0 picks a free one, None for websocket_port means no WebSocket.
+
+    enrollments, faults: what their files hold, put over the ready-made devices' enrollments. Names: further DNS
+    names of DPS. clock: seconds since 1970.
+    """
+
+    directory: Path
+    address: str = "127.0.0.1"
+    hubs: tuple[HubAddress, ...] = DEFAULT_HUBS
+    port: int = 0
+    websocket_port: int | None = 0
+    enrollments: dict[str, Any] | None = None
+    faults: list[Any] | None = None
+    switches: Switches | None = None
+    names: tuple[str, ...] = ()
+    versions: Versions = Versions()
+    output: TextIO | None = None
+    clock: Callable[[], float] = time.time
+
+
+class Emulator:
+    """A running emulator, as an asynchronous context."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.directory = Directory(settings.directory)
+        self.log = EventLog(settings.output, settings.clock)
+        self._ready_made = self.directory.write_devices()
+        self.world = World(
+            self._enrollments(settings.enrollments or {}),
+            [hub.name for hub in settings.hubs],
+            settings.switches or Switches(),
+        )
+        self.faults = parse_faults(settings.faults or [])
+        self.port = 0
+        self.websocket_port: int | None = None
+        self._servers: list[asyncio.base_events.Server] = []
+        self._sessions: set[asyncio.Task[None]] = set()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses it listens on, DPS's first."""
+        settings = self._settings
+        return tuple(dict.fromkeys((settings.address, *(hub.address for hub in settings.hubs))))
+
+    def replace(self, enrollments: dict[str, Any], faults: list[Any]) -> None:
+        """Take new enrollments and faults, counted from the start; raises ShapeError and then keeps the old ones."""
+        parsed, rows = self._enrollments(enrollments), parse_faults(faults)
+        self.world.enrollments = parsed
+        self.faults.rows = rows.rows
+        self.log.write("reloaded", faults=len(rows.rows))
+
+    def _enrollments(self, document: dict[str, Any]) -> Enrollments:
+        hubs = [{"name": hub.name.lower()} for hub in self._settings.hubs]
+        merged = merge({**self._ready_made, "linkedHubs": hubs}, Table(document))
+        enrollments = parse_enrollments(Table(merged))
+        unknown = enrollments.hubs.keys() - {hub.name.lower() for hub in self._settings.hubs}
+        if unknown:
+            raise ShapeError(f"linkedHubs: {', '.join(sorted(unknown))} has no address (--hub NAME=ADDRESS)")
+        return enrollments
+
+    async def __aenter__(self) -> Emulator:
+        """Listen; raises OSError when an address or port cannot be had."""
+        around = self._surroundings()
+        self.port = await self._listen(around, self._settings.port, websocket=False)
+        try:
+            if self._settings.websocket_port is not None:
+                self.websocket_port = await self._listen(around, self._settings.websocket_port, websocket=True)
+        except PermissionError:
+            note = f"no WebSocket: port {self._settings.websocket_port} is not permitted"
+            self.log.write("note", message=note)
+        self._announce()
+        return self
+
+    def _surroundings(self) -> Surroundings:
+        settings = self._settings
+        names = (*self.addresses, *(hub.name for hub in settings.hubs), *DPS_NAMES, *settings.names)
+        files = self.directory.write_servers(dict.fromkeys(names))
+        contexts = {
+            name: open_context(str(certificate), str(key), settings.versions)
+            for name, (certificate, key) in files.items()
+        }
+        return Surroundings(self.world, self.faults, self.log, settings.clock, contexts)
+
+    async def _listen(self, around: Surroundings, port: int, *, websocket: bool) -> int:
+        """Listen on every address at the same port and return it."""
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._sessions.add(task)
+            task.add_done_callback(self._sessions.discard)
+            await Session(around, reader, writer, websocket=websocket).run()
+
+        listeners = _bind(self.addresses, port)
+        for listener in listeners:
+            self._servers.append(await asyncio.start_server(connected, sock=listener, backlog=BACKLOG))
+        bound: int = listeners[0].getsockname()[1]
+        return bound
+
+    def _announce(self) -> None:
+        settings = self._settings
+        ports = {"mqtt": self.port, "websocket": self.websocket_port}
+        where = {
+            "idScope": self.world.enrollments.id_scope,
+            "globalEndpoint": settings.address,
+            "ports": ports,
+        }
+        self.directory.write("ports.json", json.dumps({"address": settings.address, **ports}) + "\n")
+        self.directory.describe_devices({**where, "ca": str(self.directory.ca_file)})
+        self.log.write(
+            "listening",
+            address=settings.address,
+            port=self.port,
+            websocketPort=self.websocket_port,
+            hubs={hub.name: hub.address for hub in settings.hubs},
+            idScope=self.world.enrollments.id_scope,
+            directory=str(self.directory.path),
+            ca=str(self.directory.ca_file),
+        )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for server in self._servers:
+            server.close()
+        for task in tuple(self._sessions):
+            task.cancel()
+        await asyncio.gather(*self._sessions, return_exceptions=True)
+
+
+def _bind(addresses: tuple[str, ...], port: int) -> list[socket.socket]:
+    """Bind the same port on all addresses; for port 0 one that is free on all of them. Raises OSError."""
+    for tries_left in range(PORT_TRIES if port == 0 else 1, 0, -1):
+        sockets: list[socket.socket] = []
+        try:
+            chosen = port
+            for address in addresses:
+                sockets.append(_bound(address, chosen))
+                chosen = sockets[0].getsockname()[1]
+            return sockets
+        except OSError:
+            for one in sockets:
+                one.close()
+            if tries_left == 1:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    one = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((address, port))
+    except BaseException:
+        one.close()
+        raise
+    return one

@@ -1,0 +1,145 @@
+"""TLS on the server's side, over an asyncio TCP stream.
+
+Like the real service, it asks for a client certificate, goes on without one, and takes any: who the device is gets
+decided at MQTT level. The standard library's ssl ends the handshake on a certificate it cannot verify, so OpenSSL is
+driven through pyOpenSSL with memory buffers.
+
+Source of versions and suites: Microsoft's "TLS support in DPS" page: TLS 1.2, eight ECDHE suites.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import NamedTuple
+
+from cryptography import x509
+from OpenSSL import SSL
+
+SUITES = ":".join(
+    f"ECDHE-{signature}-AES{bits}-{mode}"
+    for signature in ("ECDSA", "RSA")
+    for bits, mode in ((256, "GCM-SHA384"), (128, "GCM-SHA256"), (256, "SHA384"), (128, "SHA256"))
+)
+CHUNK = 64 * 1024
+
+
+class Versions(NamedTuple):
+    """The lowest and the highest TLS version, as OpenSSL's constants."""
+
+    lowest: int = SSL.TLS1_2_VERSION
+    highest: int = SSL.TLS1_2_VERSION
+
+
+class TlsError(ConnectionError):
+    """The handshake or the record layer failed; the message is OpenSSL's reason."""
+
+
+def open_context(certificate_file: str, key_file: str, versions: Versions | None = None) -> SSL.Context:
+    """Return a server's context. certificate_file: PEM, the server's certificate first."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    lowest, highest = versions or Versions()
+    context.set_min_proto_version(lowest)
+    context.set_max_proto_version(highest)
+    context.set_cipher_list(SUITES.encode())
+    context.use_certificate_chain_file(certificate_file)
+    context.use_privatekey_file(key_file)
+    context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    # A resumed session would not carry the client's chain.
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_options(SSL.OP_NO_TICKET)
+    return context
+
+
+class TlsStream:
+    """One connection: `open` it, then read and write plain bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: SSL.Context) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._tls = SSL.Connection(context, None)
+        self._tls.set_accept_state()
+
+    async def open(self) -> None:
+        """Shake hands; raises TlsError, or ConnectionError when the peer goes away."""
+        while True:
+            try:
+                self._tls.do_handshake()
+                await self._flush()
+                return
+            except SSL.WantReadError:
+                await self._flush()
+                if not await self._fill():
+                    raise TlsError("the peer left in the handshake") from None
+            except SSL.Error as error:
+                await self._flush()
+                raise TlsError(_reason(error)) from None
+
+    def peer_chain(self) -> tuple[x509.Certificate, ...]:
+        """Return what the client presented, leaf first; empty when it presented nothing."""
+        leaf = self._tls.get_peer_certificate()
+        if leaf is None:
+            return ()
+        certificates = [leaf, *(self._tls.get_peer_cert_chain() or [])]
+        found = [certificate.to_cryptography() for certificate in certificates]
+        return tuple(dict.fromkeys(found))
+
+    async def read(self) -> bytes:
+        """Return the next bytes, empty at the end; raises ConnectionError."""
+        while True:
+            try:
+                return self._tls.recv(CHUNK)
+            except SSL.WantReadError:
+                await self._flush()
+                if not await self._fill():
+                    return b""
+            except SSL.ZeroReturnError:
+                return b""
+            except SSL.Error as error:
+                raise TlsError(_reason(error)) from None
+
+    async def write(self, data: bytes) -> None:
+        """Send all of `data`; raises ConnectionError."""
+        self.put(data)
+        await self._writer.drain()
+
+    def put(self, data: bytes) -> None:
+        """Hand all of `data` to the transport without waiting until it is gone; raises TlsError."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._tls.send(view[:CHUNK]) :]
+            except SSL.Error as error:
+                raise TlsError(_reason(error)) from None
+            self._hand_over()
+
+    def close(self) -> None:
+        """End TLS and TCP as a server does that means it."""
+        with suppress(SSL.Error):  # Raised where no handshake was finished.
+            self._tls.shutdown()
+        self._hand_over()
+        self._writer.close()
+
+    def drop(self) -> None:
+        """End TCP without a word of TLS, as a cut connection looks."""
+        self._writer.close()
+
+    async def _flush(self) -> None:
+        self._hand_over()
+        await self._writer.drain()
+
+    def _hand_over(self) -> None:
+        with suppress(SSL.WantReadError):
+            while True:
+                self._writer.write(self._tls.bio_read(CHUNK))
+
+    async def _fill(self) -> bool:
+        data = await self._reader.read(CHUNK)
+        if data:
+            self._tls.bio_write(data)
+        return bool(data)
+
+
+def _reason(error: SSL.Error) -> str:
+    queue = error.args[0] if error.args else ()
+    return str(queue[0][2]) if queue and isinstance(queue, list) else type(error).__name__

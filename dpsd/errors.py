@@ -1,0 +1,165 @@
+"""Everything that can go wrong, named. Floor 0.
+
+There is one exception, `Problem`. What differs between problems is data: `PROBLEMS` gives each code its retry class,
+its exit status and the next thing a person should do. A problem's sentence says what happened this time; whatever in
+it came from outside has gone through `dpsd.text.printable`.
+
+Any other exception that reaches the door is a bug, and exits with `EXIT_BUG`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, NamedTuple
+
+EXIT_DONE = 0
+EXIT_BUG = 1
+EXIT_USAGE = 2
+EXIT_NOT_PROVISIONED = 3
+EXIT_UNAVAILABLE = 69
+EXIT_LATER = 75
+EXIT_REFUSED = 77
+EXIT_CONFIGURATION = 78
+
+
+class Retry(enum.Enum):
+    """What a problem asks of the retry policy (`dpsd.protocol.retry`)."""
+
+    NETWORK = "network"
+    """Nothing was decided about this device: try again soon."""
+    SERVICE = "service"
+    """The service answered that it cannot now: its retry-after wins."""
+    REFUSED = "refused"
+    """The service or the fleet's owner said no: only slowly again."""
+    CONFIGURATION = "configuration"
+    """Wrong on this device: wait until a watched file changes."""
+
+
+class Kind(NamedTuple):
+    """What all problems of one code have in common."""
+
+    retry: Retry
+    exit_status: int
+    hint: str
+
+
+def _network(hint: str) -> Kind:
+    return Kind(Retry.NETWORK, EXIT_UNAVAILABLE, hint)
+
+
+def _service(hint: str, exit_status: int = EXIT_UNAVAILABLE) -> Kind:
+    return Kind(Retry.SERVICE, exit_status, hint)
+
+
+def _refused(hint: str) -> Kind:
+    return Kind(Retry.REFUSED, EXIT_REFUSED, hint)
+
+
+def _local(hint: str) -> Kind:
+    return Kind(Retry.CONFIGURATION, EXIT_CONFIGURATION, hint)
+
+
+PROBLEMS: dict[str, Kind] = {
+    # On this device: the configuration and the credential.
+    "configuration-missing": _local("copy the example to /etc/dpsd/dpsd.toml and set id_scope and the credential"),
+    "configuration-invalid": _local("correct the named keys, then check with: dpsctl config"),
+    "configuration-insecure": _local("let only root write the configuration and the folders above it"),
+    "credential-missing": _local("put the file in place, or correct its path in the configuration"),
+    "credential-insecure": _local("let only its owner, root or the dpsd user, read the file"),
+    "credential-invalid": _local("replace the file by one in the format that dpsd.toml(5) describes"),
+    "credential-encrypted": _local("store the key without a passphrase: openssl pkey -in OLD -out NEW"),
+    "credential-mismatch": _local("put the private key that belongs to the certificate in place"),
+    "certificate-not-yet-valid": _network("check the board's clock; if it is right, check the certificate's dates"),
+    "certificate-expired": _refused("renew the device certificate, and check the board's clock"),
+    "registration-id-invalid": _local("set dps.registration_id to lower-case letters, digits and - . _ :"),
+    "registration-id-mismatch": _local("set dps.registration_id to the certificate's CN, or leave it out"),
+    "payload-invalid": _local("make the payload a JSON object of at most 64 KiB"),
+    # Between this device and the service.
+    "name-not-resolved": _network("check the network and DNS, and dps.global_endpoint for a spelling mistake"),
+    "connection-refused": _network("check that a firewall lets TCP port 8883 through to the endpoint"),
+    "connection-failed": _network("check the network, its route, and that a firewall lets TCP port 8883 through"),
+    "connection-lost": _network("nothing to do if it passes; else check the link and the firewall's idle limits"),
+    "no-answer": _network("check that a firewall lets TCP port 8883 through to the endpoint"),
+    "tls-untrusted": _network("check network.trusted_roots and ca-certificates, and for a firewall inspecting TLS"),
+    "tls-wrong-name": _network("check dps.global_endpoint, and for a captive portal or a firewall inspecting TLS"),
+    "tls-certificate-dates": _network("check the board's clock; the server's certificate is outside its dates"),
+    "tls-failed": _network("check that nothing between board and service inspects or filters TLS"),
+    "attempt-deadline": _network("see the step it stopped at; check the network's speed and DNS"),
+    # MQTT.
+    "mqtt-unauthorized": _refused("check dps.id_scope and the registration id against the enrollment"),
+    "mqtt-rejected": _refused("check that dps.global_endpoint names a Device Provisioning Service"),
+    "mqtt-unavailable": _service("wait: the service says it is unavailable"),
+    "mqtt-subscribe-refused": _service("wait: the service did not accept the subscription"),
+    # What DPS decides.
+    "dps-unauthorized": _refused("check the enrollment: its key or certificate authority must match this device"),
+    "dps-not-found": _refused("create an enrollment for this device, or check dps.id_scope"),
+    "dps-bad-request": _refused("check the registration id and the payload against the enrollment"),
+    "dps-disabled": _refused("enable the enrollment of this device, or retire the device"),
+    "dps-failed": _refused("check the enrollment's allocation policy and its linked IoT Hubs"),
+    "dps-conflict": _service("wait; if it stays, look for a second device with the same registration id"),
+    "dps-assigning": _service("wait: DPS is still assigning an IoT Hub", EXIT_LATER),
+    "dps-throttled": _service("wait: the service limits registrations for the whole scope", EXIT_LATER),
+    "dps-unavailable": _service("wait: the service reports a fault of its own"),
+    "dps-reply-invalid": _service("report it with the journal's lines if it stays"),
+    "assignment-invalid": _refused("check the IoT Hub linked to the enrollment and the device id it sets"),
+    "assignment-not-allowed": _refused("check hub.allow in the configuration and the enrollment's IoT Hubs"),
+    # This device's own house.
+    "state-unwritable": _network("check that the state directory's disk has room and is writable"),
+    "state-locked": Kind(Retry.NETWORK, EXIT_LATER, "another dpsd or dpsctl holds the state directory: let it finish"),
+    "state-unreadable": _local("look at the named file; move it away to start over"),
+    "worker-failed": Kind(Retry.NETWORK, EXIT_BUG, "report it with the journal's lines: this is a bug"),
+    "not-running": Kind(Retry.NETWORK, EXIT_UNAVAILABLE, "start the daemon: systemctl start dpsd"),
+    "not-provisioned": Kind(Retry.NETWORK, EXIT_NOT_PROVISIONED, "see what it waits for: dpsctl status"),
+    "not-permitted": Kind(Retry.CONFIGURATION, EXIT_CONFIGURATION, "run it as root: sudo dpsctl ..."),
+    "unit-invalid": Kind(Retry.CONFIGURATION, EXIT_CONFIGURATION, "list units with: systemctl list-unit-files"),
+    "timeout": Kind(Retry.NETWORK, EXIT_LATER, "see what it waits for: dpsctl status"),
+}
+
+
+class Problem(Exception):
+    """Something a person can act on.
+
+    code: a key of `PROBLEMS`. sentence: what happened, one line. hint: the next thing to do, where the code's own
+    is not exact enough. retry_after: seconds the service asked for. operation_id: the DPS operation to resume.
+    also: further sentences of the same kind, when several things are wrong at once.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        sentence: str,
+        *,
+        hint: str | None = None,
+        retry_after: float | None = None,
+        operation_id: str | None = None,
+        also: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(sentence)
+        self.kind = PROBLEMS[code]
+        self.code = code
+        self.sentence = sentence
+        self.hint = hint or self.kind.hint
+        self.retry_after = retry_after
+        self.operation_id = operation_id
+        self.also = also
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.sentence}"
+
+
+def encode_problem(problem: Problem) -> dict[str, Any]:
+    """Return the problem as JSON values: what --json prints, what status.json and the worker's pipe carry."""
+    return {
+        "code": problem.code,
+        "sentence": problem.sentence,
+        "hint": problem.hint,
+        "also": list(problem.also),
+        "class": problem.kind.retry.value,
+        "exit_status": problem.kind.exit_status,
+        "retry_after": problem.retry_after,
+        "operation_id": problem.operation_id,
+    }
+
+
+class ProtocolError(ValueError):
+    """Bytes from the network that the protocol does not allow; becomes the problem `dps-reply-invalid`."""

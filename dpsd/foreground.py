@@ -1,0 +1,40 @@
+"""One attempt in the foreground, published on success: what `dpsctl provision` does. Floor 4."""
+
+from __future__ import annotations
+
+import os
+
+from dpsd.attempt import attempt
+from dpsd.connection import Connection
+from dpsd.durable import lock
+from dpsd.errors import Problem
+from dpsd.journal import INFO, WARNING, log
+from dpsd.places import Places
+from dpsd.progress import Event, Step
+from dpsd.publish import load_record, prepare_folders, publish, raise_flag
+
+
+def provision_here(places: Places, *, force: bool) -> Connection:
+    """Attempt, publish and raise the flag; raises Problem, `state-locked` when the daemon holds the state directory."""
+    try:
+        prepare_folders(places)
+        holding = lock(places.lock)
+    except Problem as problem:
+        if problem.code == "state-unwritable" and os.geteuid() != 0:
+            raise Problem("not-permitted", problem.sentence) from None
+        raise
+    try:
+        previous, unreadable = load_record(places)
+        if unreadable is not None:
+            log(WARNING, f"state-unreadable: the assignment record: {unreadable}; registering again")
+        done = attempt(places, previous, force=force, operation_id=None, report=_tell)
+        publish(done.record, places)
+        raise_flag(places)
+        return done.record.connection
+    finally:
+        os.close(holding)
+
+
+def _tell(event: Event) -> None:
+    if isinstance(event, Step):
+        log(INFO, event.text)

@@ -1,0 +1,70 @@
+"""The last outcomes, kept over a power cut. Floor 3.
+
+journald's storage is volatile on Raspberry Pi OS, so this file is what tells tomorrow why a board did not come up. To spare
+the card it is written only when the problem changes, and at most hourly.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dpsd.clock import boot_clock, rfc3339, wall_clock
+from dpsd.durable import commit, load
+from dpsd.errors import Problem
+from dpsd.places import Places
+from dpsd.shape import ShapeError, parse_object
+
+SIZE_LIMIT = 8 * 1024
+INTERVAL = 3600
+"""Seconds between two writes, at least."""
+_PROVISIONED = "provisioned"
+
+
+class History:
+    """The outcomes on disk, oldest first, and what is not yet written."""
+
+    def __init__(self, places: Places) -> None:
+        self._path = places.history
+        self._outcomes = _load(places.history)
+        self._written_at: float | None = None
+        self._on_disk = self._last_code()
+
+    def succeeded(self) -> None:
+        """Note that the device is provisioned; raises Problem `state-unwritable`."""
+        self._note(_PROVISIONED, "the IoT Hub connection is on disk")
+
+    def failed(self, problem: Problem) -> None:
+        """Note a problem; raises Problem `state-unwritable`."""
+        self._note(problem.code, problem.sentence)
+
+    def flush(self) -> None:
+        """Write what is noted, if it is due; raises Problem `state-unwritable`."""
+        now = boot_clock()
+        if self._last_code() == self._on_disk or (self._written_at is not None and now < self._written_at + INTERVAL):
+            return
+        commit(self._path, _render(self._outcomes), 0o644)
+        self._written_at, self._on_disk = now, self._last_code()
+
+    def _note(self, code: str, sentence: str) -> None:
+        if code != self._last_code():
+            self._outcomes.append({"at": rfc3339(wall_clock()), "code": code, "sentence": sentence})
+            while len(_render(self._outcomes)) > SIZE_LIMIT:
+                del self._outcomes[0]
+        self.flush()
+
+    def _last_code(self) -> str | None:
+        return self._outcomes[-1].get("code") if self._outcomes else None
+
+
+def _render(outcomes: list[dict[str, Any]]) -> bytes:
+    return json.dumps({"version": 1, "outcomes": outcomes}, indent=1).encode() + b"\n"
+
+
+def _load(path: str) -> list[dict[str, Any]]:
+    """Return the outcomes on disk; a history that cannot be read is no reason not to provision."""
+    try:
+        outcomes = parse_object(load(path, SIZE_LIMIT) or b"{}").list("outcomes")
+    except ShapeError:
+        return []
+    return [outcome for outcome in outcomes if isinstance(outcome, dict)]

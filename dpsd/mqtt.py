@@ -1,0 +1,195 @@
+"""One MQTT 3.1.1 session over TLS. Floor 2; the only importer of paho, and what hides its versions 1.6 and 2.x.
+
+paho is used without its thread: `Session` turns its callbacks into events and waits for the one that is due. Time
+limits are the caller's (an alarm signal), since paho's connect blocks in places that no argument reaches.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import struct
+import time
+from collections import deque
+from typing import Any, NamedTuple
+
+from paho.mqtt import client as paho
+
+from dpsd.errors import Problem
+from dpsd.protocol.identifiers import Endpoint
+from dpsd.tcp import connect, connection_problem
+from dpsd.text import printable
+from dpsd.tls import tls_problem
+
+KEEPALIVE = 60
+"""Seconds, as in Microsoft's SDK for Python."""
+_CONNACK_V5 = {0: 0, 132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
+"""paho 2 gives MQTT 5 reason codes for the return codes of 3.1.1."""
+_MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, MemoryError, struct.error)
+"""What paho raises for packets it cannot read."""
+
+
+class Message(NamedTuple):
+    topic: str
+    body: bytes
+
+
+class _Connected(NamedTuple):
+    return_code: int
+
+
+class _Subscribed(NamedTuple):
+    message_id: int
+    granted: int
+
+
+class _Closed(NamedTuple):
+    pass
+
+
+_Event = _Connected | _Subscribed | Message | _Closed
+
+
+class _Client(paho.Client):  # type: ignore[misc]
+    """paho's client with our way of opening a TCP connection: it would read proxies from the environment."""
+
+    def __init__(self, endpoint: Endpoint, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._endpoint = endpoint
+
+    def _create_socket_connection(self) -> socket.socket:
+        return connect(self._endpoint)
+
+
+class Session:
+    """One connection from CONNECT to DISCONNECT.
+
+    Every method raises Problem: a network or TLS code while connecting, `connection-lost` after that, `dps-reply-invalid`
+    for packets that MQTT does not allow.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, context: ssl.SSLContext, client_id: str, username: str, password: str | None
+    ) -> None:
+        self._endpoint = endpoint
+        self._events: deque[_Event] = deque()
+        self._client = _make_client(endpoint, client_id)
+        self._client.username_pw_set(username, password)
+        self._client.tls_set_context(context)
+        self._client.on_connect = lambda *told: self._events.append(_Connected(_connack_code(told[3])))
+        self._client.on_subscribe = lambda *told: self._events.append(_Subscribed(told[2], _code(told[3][0])))
+        self._client.on_message = lambda *told: self._events.append(Message(told[2].topic, told[2].payload))
+        self._client.on_disconnect = lambda *told: self._events.append(_Closed())
+
+    def open(self) -> None:
+        """Connect over TCP and TLS, send CONNECT and await CONNACK; raises also `mqtt-*` for a refusal."""
+        try:
+            self._client.connect(self._endpoint.host, self._endpoint.port, KEEPALIVE)
+        except ssl.SSLError as error:
+            raise tls_problem(self._endpoint, error) from None
+        except OSError as error:
+            raise connection_problem(self._endpoint, error) from None
+        event = self._next()
+        if not isinstance(event, _Connected):
+            raise self._lost("before it answered CONNECT")
+        if event.return_code:
+            raise _refusal(self._endpoint, event.return_code)
+
+    def subscribe(self, topic_filter: str) -> None:
+        """Subscribe at QoS 1 and await the SUBACK; raises also `mqtt-subscribe-refused`."""
+        _, message_id = self._client.subscribe(topic_filter, 1)
+        while True:
+            event = self._next()
+            if isinstance(event, _Closed):
+                raise self._lost("before it answered SUBSCRIBE")
+            if isinstance(event, _Subscribed) and event.message_id == message_id:
+                break
+        if event.granted >= 0x80:
+            raise Problem("mqtt-subscribe-refused", f"{self._endpoint} refused to subscribe {topic_filter}")
+
+    def publish(self, topic: str, body: bytes) -> None:
+        """Publish at QoS 1; the answer is awaited, not the PUBACK."""
+        self._client.publish(topic, body, 1)
+
+    def receive(self) -> Message:
+        """Return the next message."""
+        while True:
+            event = self._next()
+            if isinstance(event, Message):
+                return event
+            if isinstance(event, _Closed):
+                raise self._lost("before it answered")
+
+    def idle(self, seconds: float) -> None:
+        """Keep the session alive for `seconds`; messages that arrive are for nobody."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._turn(left)
+            if any(isinstance(event, _Closed) for event in self._events):
+                raise self._lost("while waiting")
+            self._events.clear()
+
+    def close(self) -> None:
+        """Send DISCONNECT, as far as the connection still takes it, and close."""
+        try:
+            self._client.disconnect()
+            while self._client.socket() is not None and self._client.want_write():
+                if self._client.loop_write() != paho.MQTT_ERR_SUCCESS:
+                    break
+        except (OSError, *_MALFORMED):
+            pass
+
+    def _next(self) -> _Event:
+        while not self._events:
+            self._turn(None)
+        return self._events.popleft()
+
+    def _turn(self, timeout: float | None) -> None:
+        """Let paho do what is due: read, write, ping; at most `timeout` seconds, and no longer than a ping is due."""
+        connection = self._client.socket()
+        if connection is None:
+            self._events.append(_Closed())
+            return
+        limit = min(KEEPALIVE / 4, KEEPALIVE if timeout is None else timeout)
+        waiting = [connection] if self._client.want_write() else []
+        readable, writable, _ = select.select([connection], waiting, [], 0 if connection.pending() else limit)
+        try:
+            if writable:
+                self._client.loop_write()
+            if readable or connection.pending():
+                self._client.loop_read()
+            self._client.loop_misc()
+        except ssl.SSLError as error:
+            raise tls_problem(self._endpoint, error) from None
+        except OSError as error:
+            raise connection_problem(self._endpoint, error) from None
+        except _MALFORMED as error:
+            sentence = f"{self._endpoint} sent bytes that are not MQTT ({type(error).__name__})"
+            raise Problem("dps-reply-invalid", sentence) from None
+
+    def _lost(self, when: str) -> Problem:
+        return Problem("connection-lost", f"{self._endpoint} closed the connection {when}")
+
+
+def _make_client(endpoint: Endpoint, client_id: str) -> _Client:
+    arguments: dict[str, Any] = {"client_id": client_id, "clean_session": True, "protocol": paho.MQTTv311}
+    if hasattr(paho, "CallbackAPIVersion"):
+        arguments["callback_api_version"] = paho.CallbackAPIVersion.VERSION2
+    return _Client(endpoint, reconnect_on_failure=False, **arguments)
+
+
+def _code(reason: Any) -> int:
+    """Return the number of a return code, which paho 2 wraps in an object."""
+    return int(getattr(reason, "value", reason))
+
+
+def _connack_code(reason: Any) -> int:
+    code = _code(reason)
+    return _CONNACK_V5.get(code, code)
+
+
+def _refusal(endpoint: Endpoint, code: int) -> Problem:
+    names = {4: "mqtt-unauthorized", 5: "mqtt-unauthorized", 3: "mqtt-unavailable"}
+    sentence = f"{endpoint} refused the MQTT connection with return code {printable(code)}"
+    return Problem(names.get(code, "mqtt-rejected"), sentence)

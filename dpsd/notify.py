@@ -1,0 +1,55 @@
+"""sd_notify. Floor 2; the only importer of sdnotify.
+
+sdnotify encodes Latin-1 and hides its errors, so that one odd character in STATUS= would lose a READY=1 of the same
+datagram: every field goes in a datagram of its own, ASCII only, and errors are seen and logged by the caller.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import sdnotify
+
+from dpsd.text import printable
+
+STATUS_LIMIT = 400
+
+
+class Notifier:
+    """Talks to the service manager, or to nobody where there is none."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self.supervised = bool(environment.get("NOTIFY_SOCKET"))
+        self._systemd = sdnotify.SystemdNotifier(debug=True) if self.supervised else None
+        self.watchdog_interval = _watchdog_interval(environment)
+
+    def ready(self) -> None:
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        self._send("RELOADING=1")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def watchdog(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        self._send(f"STATUS={printable(text, STATUS_LIMIT)}")
+
+    def _send(self, field: str) -> None:
+        """Send one field. A full or vanished socket must not end the daemon: the next field tries again."""
+        if self._systemd is not None:
+            try:
+                self._systemd.notify(field)
+            except OSError:
+                pass
+
+
+def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
+    """Return seconds between pings, half of what the unit asks for, None where it asks for none."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    meant_for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(microseconds) / 2_000_000 if microseconds.isdigit() and meant_for_us else None

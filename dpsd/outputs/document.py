@@ -1,0 +1,11 @@
+"""connection.json. Floor 2."""
+
+from __future__ import annotations
+
+import json
+
+from dpsd.connection import Connection, encode_connection
+
+
+def render_document(connection: Connection) -> bytes:
+    return json.dumps(encode_connection(connection), indent=1).encode() + b"\n"

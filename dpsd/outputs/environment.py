@@ -1,0 +1,29 @@
+"""connection.env: for systemd's EnvironmentFile= and for a shell, which both read single quotes alike. Floor 2."""
+
+from __future__ import annotations
+
+from dpsd.connection import Connection
+from dpsd.errors import Problem
+
+_FORBIDDEN = frozenset("'\"\\;` ")
+
+
+def render_environment(connection: Connection) -> bytes:
+    """Return NAME='value' lines; raises Problem `assignment-invalid` for a value that would not survive both readers."""
+    values = {
+        "IOTHUB_HOSTNAME": connection.iothub_hostname,
+        "IOTHUB_DEVICE_ID": connection.device_id,
+        "IOTHUB_AUTH": connection.authentication.type,
+        "X509_CERT_FILE": connection.authentication.certificate_file,
+        "X509_KEY_FILE": connection.authentication.private_key_file,
+        "IOTHUB_IDENTITY_SOCKET": connection.authentication.identity_socket,
+        "IOTHUB_MQTT_PORT": str(connection.mqtt.port),
+        "IOTHUB_MQTT_USERNAME": connection.mqtt.username,
+    }
+    return "".join(_line(name, value) for name, value in values.items() if value is not None).encode()
+
+
+def _line(name: str, value: str) -> str:
+    if any(character in _FORBIDDEN or not "!" <= character <= "~" for character in value):
+        raise Problem("assignment-invalid", f"{name} has a character that connection.env cannot carry")
+    return f"{name}='{value}'\n"

@@ -1,0 +1,33 @@
+"""Acting as the owner of the state directory. Floor 2.
+
+What root does by hand must leave files that the daemon can read and replace, and must meet the same permissions as the
+daemon, so that "it works in the foreground" means something.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+from dpsd.places import Places
+
+
+def act_as_owner(places: Places) -> None:
+    """Become the state directory's owner, for good, if this is root and the directory exists."""
+    if os.geteuid() != 0:
+        return
+    try:
+        owner = os.stat(places.state)
+    except FileNotFoundError:
+        return
+    if owner.st_uid != 0:
+        os.setgroups(_groups(owner.st_uid, owner.st_gid))
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
+
+
+def _groups(uid: int, gid: int) -> list[int]:
+    try:
+        return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+    except KeyError:
+        return [gid]

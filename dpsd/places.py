@@ -1,0 +1,65 @@
+"""Where things are. Floor 1: names only, nothing is opened here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+CONFIGURATION = (
+    "/usr/lib/dpsd/dpsd.toml.d/",
+    "/var/lib/dpsd/imported.toml",
+    "/etc/dpsd/dpsd.toml",
+    "/etc/dpsd/dpsd.toml.d/",
+)
+"""Configuration files and drop-in folders (with a slash at the end), later ones winning."""
+STATE_DIRECTORY = "/var/lib/dpsd"
+RUNTIME_DIRECTORY = "/run/dpsd"
+IDENTITY_SOCKET = "/run/dpsd-identity/identity.sock"
+
+
+class Places(NamedTuple):
+    """configuration: files and folders as in `CONFIGURATION`; state and runtime: folders without a slash."""
+
+    configuration: tuple[str, ...] = CONFIGURATION
+    state: str = STATE_DIRECTORY
+    runtime: str = RUNTIME_DIRECTORY
+
+    @property
+    def private(self) -> str:
+        return f"{self.state}/private"
+
+    @property
+    def agents_staging(self) -> str:
+        """The setgid folder where a file for the group dpsd-agents is born with that group."""
+        return f"{self.private}/agents"
+
+    @property
+    def lock(self) -> str:
+        return f"{self.private}/lock"
+
+    @property
+    def record(self) -> str:
+        return f"{self.private}/assignment.json"
+
+    @property
+    def connection_json(self) -> str:
+        return f"{self.state}/connection.json"
+
+    @property
+    def connection_env(self) -> str:
+        return f"{self.state}/connection.env"
+
+    @property
+    def payload_json(self) -> str:
+        return f"{self.state}/payload.json"
+
+    @property
+    def history(self) -> str:
+        return f"{self.state}/history.json"
+
+    @property
+    def status(self) -> str:
+        return f"{self.runtime}/status.json"
+
+    @property
+    def provisioned(self) -> str:
+        return f"{self.runtime}/provisioned"

@@ -1,0 +1,78 @@
+"""What DPS assigned, checked before anything of it is used. Floor 1.
+
+Hub name and device id end up in files, environments and MQTT topics of other programs, so whatever the service says
+must be a DNS name and a device id that IoT Hub allows.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from dpsd.errors import Problem, ProtocolError
+from dpsd.protocol.identifiers import is_device_id, is_host_name
+from dpsd.shape import ShapeError, Table
+from dpsd.text import printable
+
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
+_TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{1,200}")
+_CLASSIC_PROFILES = (None, "classic")
+
+
+class Assignment(NamedTuple):
+    """An IoT Hub and this device's name there. assigned_at: RFC 3339 with microseconds, or empty."""
+
+    hub: str
+    device_id: str
+    substatus: str
+    assigned_at: str
+    etag: str
+    payload: dict[str, Any] | None
+
+
+def parse_assignment(state: Table) -> Assignment:
+    """Read the registrationState of an assigned device.
+
+    Raises ProtocolError where the shape is wrong, Problem `assignment-invalid` where a value must not be used.
+    """
+    try:
+        _check_profile(state.values.get("connectionProfile"))
+        payload = state.optional_table("payload")
+        return Assignment(
+            hub=_checked(state.string("assignedHub"), is_host_name, "the assigned IoT Hub").lower(),
+            device_id=_checked(state.string("deviceId"), is_device_id, "the assigned device id"),
+            substatus=_token(state.optional_string("substatus")),
+            assigned_at=_timestamp(state.optional_string("createdDateTimeUtc")),
+            etag=_token(state.optional_string("etag")),
+            payload=None if payload is None else dict(payload.values),
+        )
+    except ShapeError as error:
+        raise ProtocolError(str(error)) from None
+
+
+def check_allowed(hub: str, allow: tuple[str, ...]) -> None:
+    """Raise Problem `assignment-not-allowed` unless a pattern of `hub.allow` matches, or there is none."""
+    if allow and not any(fnmatchcase(hub, pattern.lower()) for pattern in allow):
+        raise Problem("assignment-not-allowed", f"DPS assigned the IoT Hub {hub}, which hub.allow does not name")
+
+
+def _check_profile(profile: object) -> None:
+    if profile not in _CLASSIC_PROFILES:
+        raise Problem("assignment-invalid", f"connection profile '{printable(profile)}' is not supported")
+
+
+def _checked(text: str, allowed: Any, what: str) -> str:
+    if not allowed(text):
+        raise Problem("assignment-invalid", f"{what} is not a valid name: '{printable(text)}'")
+    return text
+
+
+def _token(text: str | None) -> str:
+    return text if text and _TOKEN.fullmatch(text) else ""
+
+
+def _timestamp(text: str | None) -> str:
+    """Cut or fill to microseconds: the service sends one to seven digits, which not every parser takes."""
+    match = _TIMESTAMP.fullmatch(text or "")
+    return f"{match[1]}.{(match[2] or '')[:6]:0<6}Z" if match else ""

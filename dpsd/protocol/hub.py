@@ -1,0 +1,90 @@
+"""IoT Hub over MQTT: the topics of telemetry and of the device twin, in both directions. Floor 1.
+
+Source: Microsoft's "Communicate with IoT Hub using MQTT" page.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from dpsd.errors import ProtocolError
+from dpsd.protocol.query import encode_query, parse_query
+
+TWIN_REPLY_FILTER = "$iothub/twin/res/#"
+MESSAGE_LIMIT = 256 * 1024
+"""Bytes of the largest device-to-cloud message."""
+
+_TELEMETRY = re.compile(r"devices/([^/]+)(?:/modules/([^/]+))?/messages/events/(.*)", re.DOTALL)
+_TWIN_GET = "$iothub/twin/GET/"
+_TWIN_PATCH = "$iothub/twin/PATCH/properties/reported/"
+_TWIN_REPLY = re.compile(r"\$iothub/twin/res/([0-9]{3})/\?(.*)", re.DOTALL)
+
+
+class Telemetry(NamedTuple):
+    """A device-to-cloud message's topic."""
+
+    device_id: str
+    module_id: str | None
+    properties: dict[str, str]
+
+
+class TwinGet(NamedTuple):
+    """A request for the whole twin; without `$rid` the hub applies a request but never answers."""
+
+    request_id: str | None
+
+
+class TwinPatch(NamedTuple):
+    """A change to the reported properties; answered like `TwinGet`."""
+
+    request_id: str | None
+
+
+class TwinReply(NamedTuple):
+    """A twin reply's topic. version: of the reported properties, after a change to them."""
+
+    status: int
+    request_id: str
+    version: int | None = None
+
+
+def encode_telemetry_topic(telemetry: Telemetry) -> str:
+    module = f"/modules/{telemetry.module_id}" if telemetry.module_id else ""
+    return f"devices/{telemetry.device_id}{module}/messages/events/{encode_query(telemetry.properties)}"
+
+
+def encode_twin_get_topic(request_id: str) -> str:
+    return f"{_TWIN_GET}?{encode_query({'$rid': request_id})}"
+
+
+def encode_twin_patch_topic(request_id: str) -> str:
+    return f"{_TWIN_PATCH}?{encode_query({'$rid': request_id})}"
+
+
+def parse_request_topic(topic: str) -> Telemetry | TwinGet | TwinPatch:
+    """Parse what a device publishes to; raises ProtocolError for topics that are not spoken here."""
+    telemetry = _TELEMETRY.fullmatch(topic)
+    if telemetry:
+        return Telemetry(telemetry[1], telemetry[2], parse_query(telemetry[3]))
+    path, _, query = topic.partition("?")
+    if path == _TWIN_GET:
+        return TwinGet(parse_query(query).get("$rid"))
+    if path == _TWIN_PATCH:
+        return TwinPatch(parse_query(query).get("$rid"))
+    raise ProtocolError("not a telemetry or twin topic")
+
+
+def encode_twin_reply_topic(reply: TwinReply) -> str:
+    topic = f"$iothub/twin/res/{reply.status}/?{encode_query({'$rid': reply.request_id})}"
+    return topic if reply.version is None else f"{topic}&$version={reply.version}"
+
+
+def parse_twin_reply_topic(topic: str) -> TwinReply:
+    match = _TWIN_REPLY.fullmatch(topic)
+    if not match:
+        raise ProtocolError("not a twin reply topic")
+    fields = parse_query(match[2])
+    version = fields.get("$version", "")
+    known = int(version) if re.fullmatch(r"[0-9]{1,18}", version) else None
+    return TwinReply(int(match[1]), fields.get("$rid", ""), known)

@@ -1,0 +1,97 @@
+"""Names that DPS and IoT Hub give to things, and which of them are allowed. Floor 1.
+
+Sources: registration ids from Microsoft's DPS concepts page (at most 128 characters; letters, digits and `- . _ :`,
+the last one alphanumeric or a dash; case-insensitive), 64 with X.509 because X.520 limits a common name; device ids
+from the IoT Hub identity registry page.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from dpsd.errors import Problem
+from dpsd.text import printable
+
+DPS_PORT = 8883
+REGISTRATION_ID_LIMIT = 128
+REGISTRATION_ID_LIMIT_X509 = 64
+HOST_NAME_LIMIT = 253
+DEVICE_ID_LIMIT = 128
+
+_REGISTRATION_ID = re.compile(r"[a-z0-9._:-]*[a-z0-9-]")
+_ID_SCOPE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_DEVICE_ID = re.compile(r"[A-Za-z0-9.+%_#*?!(),=@$:-]{1,128}")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+
+
+class Endpoint(NamedTuple):
+    """Where to connect: a host name or address without brackets, and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def check_registration_id(registration_id: str, *, x509: bool) -> None:
+    """Raise Problem `registration-id-invalid` unless DPS would take this id."""
+    limit = REGISTRATION_ID_LIMIT_X509 if x509 else REGISTRATION_ID_LIMIT
+    shown = f"registration id '{printable(registration_id)}'"
+    if "{" in registration_id:
+        raise Problem("registration-id-invalid", f"{shown}: templates in braces are not available in this version")
+    if registration_id != registration_id.lower():
+        repaired = printable(registration_id.lower())
+        raise Problem("registration-id-invalid", f"{shown} has upper-case letters", hint=f"write it as '{repaired}'")
+    if len(registration_id) > limit:
+        raise Problem("registration-id-invalid", f"{shown} has {len(registration_id)} characters, {limit} are allowed")
+    if not _REGISTRATION_ID.fullmatch(registration_id):
+        rule = "only a-z 0-9 - . _ : are allowed, the last one a letter, a digit or -"
+        raise Problem("registration-id-invalid", f"{shown}: {rule}")
+
+
+def is_id_scope(text: str) -> bool:
+    """Tell whether `text` can be an id scope; the service's form (0ne and 8 hex digits) is not required of it."""
+    return _ID_SCOPE.fullmatch(text) is not None
+
+
+def is_host_name(text: str) -> bool:
+    """Tell whether `text` is a DNS name of letters, digits and hyphens (an IPv4 address passes too)."""
+    return len(text) <= HOST_NAME_LIMIT and all(_LABEL.fullmatch(label) for label in text.split("."))
+
+
+def is_device_id(text: str) -> bool:
+    """Tell whether IoT Hub allows `text` as a device id; quotes are refused, since outputs cannot carry them."""
+    return _DEVICE_ID.fullmatch(text) is not None
+
+
+def parse_endpoint(text: str, default_port: int = DPS_PORT) -> Endpoint:
+    """Parse `host`, `host:port` or `[v6]:port`; raises ValueError with what to write instead where that is clear."""
+    if "://" in text:
+        host = text.split("://", 1)[1].split("/", 1)[0]
+        raise ValueError(f"is a URL; write '{printable(host)}'")
+    host, port = _split_port(text, default_port)
+    if not is_host_name(host) and not _IPV6.fullmatch(host):
+        raise ValueError(f"'{printable(text)}' is not a host, host:port or [v6]:port")
+    return Endpoint(host, port)
+
+
+def _split_port(text: str, default_port: int) -> tuple[str, int]:
+    bracketed = re.fullmatch(r"\[([^]]*)\](?::(.*))?", text)
+    if bracketed:
+        host, port = bracketed.groups()
+        if ":" not in host:
+            raise ValueError(f"'{printable(text)}': only an IPv6 address stands in brackets")
+        return host, default_port if port is None else _port(port)
+    host, colon, port = text.partition(":")
+    if ":" in port:
+        raise ValueError(f"'{printable(text)}': write an IPv6 address in brackets")
+    return host, _port(port) if colon else default_port
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise ValueError(f"port '{printable(text)}' is not a number from 1 to 65535")
+    return int(text)

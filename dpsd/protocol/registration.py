@@ -1,0 +1,192 @@
+"""The registration of one device, as a state machine. Floor 1.
+
+    NEW --start--> SUBSCRIBING --subscribed--> REQUESTING --received--> WAITING --waited--> REQUESTING ...
+                                                   |
+                                                   +-- received --> ASSIGNED
+
+Two house rules. Everything that moves the machine is in this file, through the four methods that the arrows name. And
+the machine knows no socket and no clock: it is told what happened and says what to do next.
+
+A method returns the next action, or raises: Problem for whatever ends the registration, and the caller may ask
+`operation_id` then, to resume the operation in a later attempt. A reply to an earlier question (other request id)
+changes nothing. The status of a reply and the status in its body decide together, since DPS says `failed` and
+`disabled` under 200.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, NamedTuple
+
+from dpsd.errors import Problem, ProtocolError
+from dpsd.protocol import dps
+from dpsd.protocol.assignment import Assignment, parse_assignment
+from dpsd.text import printable
+
+POLL_DEFAULT = 3
+"""Seconds between polls when the service names none: what it names live, and within its 5 polls per 10 s."""
+POLL_MIN, POLL_MAX = 1, 300
+"""Seconds; bounds of a retry-after that is followed."""
+WAIT_IN_ATTEMPT = 60
+"""Seconds; a longer wait ends the attempt, and a later one resumes the operation."""
+RETRY_AFTER_MAX = 24 * 3600
+"""Seconds; the longest retry-after of an error that is followed."""
+
+
+class State(enum.Enum):
+    NEW = "new"
+    SUBSCRIBING = "subscribing"
+    REQUESTING = "requesting"
+    WAITING = "waiting"
+    ASSIGNED = "assigned"
+
+
+class Subscribe(NamedTuple):
+    """Subscribe at QoS 1, then call `subscribed`."""
+
+    topic_filter: str
+
+
+class Publish(NamedTuple):
+    """Publish at QoS 1, then call `received` with every message that arrives."""
+
+    topic: str
+    body: bytes
+
+
+class Wait(NamedTuple):
+    """Let `seconds` pass, then call `waited`."""
+
+    seconds: int
+
+
+class Ignore(NamedTuple):
+    """The message was not the awaited one: wait on."""
+
+
+class Finish(NamedTuple):
+    """The device is assigned; disconnect."""
+
+    assignment: Assignment
+
+
+class Registration:
+    """One registration. request_token: random text that makes this session's request ids its own."""
+
+    def __init__(
+        self,
+        registration_id: str,
+        payload: dict[str, Any] | None,
+        request_token: str,
+        operation_id: str | None = None,
+    ) -> None:
+        self.state = State.NEW
+        self.operation_id = operation_id
+        self._registration_id = registration_id
+        self._payload = payload
+        self._request_token = request_token
+        self._requests = 0
+        self._restarted = False
+
+    def start(self) -> Subscribe:
+        self._move(State.NEW, State.SUBSCRIBING)
+        return Subscribe(dps.REPLY_FILTER)
+
+    def subscribed(self) -> Publish:
+        self._move(State.SUBSCRIBING, State.REQUESTING)
+        return self._request()
+
+    def waited(self) -> Publish:
+        self._move(State.WAITING, State.REQUESTING)
+        return self._request()
+
+    def received(self, topic: str, body: bytes) -> Publish | Wait | Ignore | Finish:
+        """Take a message; raises Problem, `dps-reply-invalid` for whatever DPS would not say."""
+        try:
+            reply = dps.parse_reply_topic(topic)
+            if self.state is not State.REQUESTING or reply.request_id != self._request_id():
+                return Ignore()
+            return self._succeeded(reply, body) if 200 <= reply.status < 300 else self._refused(reply, body)
+        except ProtocolError as error:
+            sentence = f"DPS answered something that is not a reply: {printable(error)}"
+            raise Problem("dps-reply-invalid", sentence) from None
+
+    def _request(self) -> Publish:
+        self._requests += 1
+        if self.operation_id is None:
+            body = dps.encode_register_body(self._registration_id, self._payload)
+            return Publish(dps.encode_register_topic(self._request_id()), body)
+        return Publish(dps.encode_poll_topic(self._request_id(), self.operation_id), b"")
+
+    def _request_id(self) -> str:
+        return f"{self._request_token}-{self._requests}"
+
+    def _succeeded(self, reply: dps.Reply, body: bytes) -> Wait | Finish:
+        operation = dps.parse_operation(body)
+        if operation.status == "assigned":
+            assignment = parse_assignment(operation.state)
+            self._move(State.REQUESTING, State.ASSIGNED)
+            return Finish(assignment)
+        if operation.status == "assigning":
+            return self._wait(reply, operation)
+        raise _not_assigned(operation)
+
+    def _wait(self, reply: dps.Reply, operation: dps.Operation) -> Wait:
+        self.operation_id = operation.operation_id or self.operation_id
+        if self.operation_id is None:
+            raise ProtocolError("operationId: is missing")
+        seconds = poll_delay(reply.retry_after)
+        if seconds > WAIT_IN_ATTEMPT:
+            raise Problem("dps-assigning", f"DPS asks to poll again in {seconds} s", retry_after=seconds)
+        self._move(State.REQUESTING, State.WAITING)
+        return Wait(seconds)
+
+    def _refused(self, reply: dps.Reply, body: bytes) -> Publish:
+        fault = dps.parse_fault(body)
+        if self.operation_id is not None and _operation_is_gone(reply, fault):
+            self.operation_id = None
+            if not self._restarted:
+                self._restarted = True
+                return self._request()
+        raise _fault_problem(reply, fault)
+
+    def _move(self, expected: State, to: State) -> None:
+        if self.state is not expected:
+            raise AssertionError(f"registration is {self.state.value}, not {expected.value}")
+        self.state = to
+
+
+def poll_delay(retry_after: int | None) -> int:
+    """Return the seconds until the next poll for the service's retry-after."""
+    return POLL_DEFAULT if retry_after is None else min(max(retry_after, POLL_MIN), POLL_MAX)
+
+
+def _operation_is_gone(reply: dps.Reply, fault: dps.Fault) -> bool:
+    return reply.status == 404 or fault.error_code == 404203
+
+
+_STATUS_CODES = {401: "dps-unauthorized", 403: "dps-unauthorized", 404: "dps-not-found", 429: "dps-throttled"}
+_STATUS_CODES |= {409: "dps-conflict", 412: "dps-conflict"}
+
+
+def _fault_problem(reply: dps.Reply, fault: dps.Fault) -> Problem:
+    retry_after = None if reply.retry_after is None else min(reply.retry_after, RETRY_AFTER_MAX)
+    code = _STATUS_CODES.get(reply.status, "dps-bad-request" if 400 <= reply.status < 500 else "dps-unavailable")
+    return Problem(code, f"DPS answered {reply.status}{_told(fault)}", retry_after=retry_after)
+
+
+def _told(fault: dps.Fault) -> str:
+    code = "" if fault.error_code is None else f", error {fault.error_code}"
+    message = f": {printable(fault.message)}" if fault.message else ""
+    tracking = f" (tracking id {printable(fault.tracking_id, 60)})" if fault.tracking_id else ""
+    return code + message + tracking
+
+
+def _not_assigned(operation: dps.Operation) -> Problem:
+    if operation.status == "disabled":
+        return Problem("dps-disabled", "DPS says that this device's enrollment is disabled")
+    if operation.status == "failed":
+        code, message = operation.state.values.get("errorCode"), operation.state.values.get("errorMessage")
+        told = _told(dps.Fault(code if isinstance(code, int) else None, str(message or ""), ""))
+        return Problem("dps-failed", f"DPS could not assign an IoT Hub{told}")
+    return Problem("dps-reply-invalid", f"DPS answered the unknown status '{printable(operation.status)}'")

@@ -1,0 +1,85 @@
+"""From a record to all files, committed together. Floor 3.
+
+The record is written first and is the point of no return: whatever a power cut leaves undone after it is done again from
+the record at the next start, before readiness. A file that is already right is not written, so that nothing wears the
+card and no agent sees a change that is none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import NamedTuple
+
+from dpsd.durable import commit_changed, load, make_folder, remove, replace, set_aside
+from dpsd.outputs import FORMATS
+from dpsd.places import Places
+from dpsd.record import Record, parse_record, render_record
+from dpsd.shape import ShapeError
+
+
+class File(NamedTuple):
+    """A file to publish; data None: there must be none."""
+
+    path: str
+    data: bytes | None
+    mode: int
+    staging: str | None = None
+
+
+def prepare_folders(places: Places) -> None:
+    """Make the folders that the package's tmpfiles.d makes on a device; raises Problem `state-unwritable`."""
+    make_folder(places.state, 0o755)
+    make_folder(places.private, 0o700)
+    make_folder(places.runtime, 0o755)
+
+
+def load_record(places: Places) -> tuple[Record | None, str | None]:
+    """Return the record, or None and what is wrong with the file, which is then kept beside its place."""
+    text = load(places.record)
+    if text is None:
+        return None, None
+    try:
+        return parse_record(text), None
+    except ShapeError as error:
+        return None, f"{error}; kept as {set_aside(places.record)}"
+
+
+def peek_record(places: Places) -> Record | None:
+    """Return the record if there is one to be read; touches nothing."""
+    try:
+        return parse_record(load(places.record) or b"")
+    except ShapeError:
+        return None
+
+
+def publish(record: Record, places: Places) -> bool:
+    """Write every file that differs; tell whether any was. Raises Problem `state-unwritable`, `assignment-invalid`."""
+    files = _render(record, places)
+    return any([_put(file) for file in files])
+
+
+def raise_flag(places: Places) -> None:
+    """Tell the rest of the system that this boot is provisioned; only after `publish`."""
+    if not os.path.exists(places.provisioned):
+        replace(places.provisioned, b"", 0o644)
+
+
+def _render(record: Record, places: Places) -> list[File]:
+    payload = None if record.payload is None else json.dumps(record.payload, indent=1).encode() + b"\n"
+    environment = FORMATS["env"](record.connection) if record.environment else None
+    staging = places.agents_staging if os.path.isdir(places.agents_staging) else None
+    return [
+        File(places.record, render_record(record), 0o600),
+        File(places.payload_json, payload, 0o640, staging),
+        File(places.connection_env, environment, 0o644),
+        File(places.connection_json, FORMATS["json"](record.connection), 0o644),
+    ]
+
+
+def _put(file: File) -> bool:
+    if file.data is not None:
+        return commit_changed(file.path, file.data, file.mode, file.staging)
+    existed = os.path.lexists(file.path)
+    remove(file.path)
+    return existed

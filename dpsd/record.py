@@ -1,0 +1,67 @@
+"""The assignment record: what the daemon knows of its assignment, and what that is bound to. Floor 1.
+
+It is the one file that decides; the published files are rendered from it. `binding` names what made the assignment: a
+difference in any of it registers anew. `inputs` tells what the configuration and credential files looked like: while they
+look the same, nothing needs to be parsed to know that the binding is the same.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from dpsd.connection import Connection, encode_connection, parse_connection
+from dpsd.shape import Table, parse_object
+
+VERSION = 1
+
+
+class Binding(NamedTuple):
+    """What made an assignment. credential: a public fingerprint."""
+
+    id_scope: str
+    registration_id: str
+    endpoint: str
+    credential: str
+
+
+class Record(NamedTuple):
+    """inputs: by path, as `dpsd.inputs` observes them. payload: what a custom allocation sent back."""
+
+    binding: Binding
+    inputs: dict[str, Any]
+    connection: Connection
+    payload: dict[str, Any] | None
+    environment: bool
+
+
+def encode_record(record: Record) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "binding": record.binding._asdict(),
+        "inputs": record.inputs,
+        "connection": encode_connection(record.connection),
+        "payload": record.payload,
+        "environment": record.environment,
+    }
+
+
+def render_record(record: Record) -> bytes:
+    return json.dumps(encode_record(record), separators=(",", ":")).encode() + b"\n"
+
+
+def parse_record(text: str | bytes) -> Record:
+    """Parse a record's file; raises ShapeError."""
+    return read_record(parse_object(text, "record"))
+
+
+def read_record(table: Table) -> Record:
+    """Read a record out of parsed JSON; raises ShapeError."""
+    binding, payload = table.table("binding"), table.optional_table("payload")
+    return Record(
+        binding=Binding(*(binding.string(name) for name in Binding._fields)),
+        inputs=dict(table.table("inputs").values),
+        connection=parse_connection(table.table("connection")),
+        payload=None if payload is None else dict(payload.values),
+        environment=table.values.get("environment") is True,
+    )

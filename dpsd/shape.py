@@ -1,0 +1,88 @@
+"""Typed getters over parsed JSON or TOML. Floor 0.
+
+A `Table` knows where it stands, so that an error names the dotted path of the value that is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ShapeError(ValueError):
+    """A value is missing or has the wrong type; the message starts with its dotted path."""
+
+
+class Table:
+    """A JSON object or TOML table, read key by key; every getter raises ShapeError."""
+
+    def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
+        self.values = values
+        self.path = path
+
+    def string(self, key: str) -> str:
+        return _typed(self._required(key), str, "a string", self._dotted(key))
+
+    def optional_string(self, key: str) -> str | None:
+        return None if self.values.get(key) is None else self.string(key)
+
+    def integer(self, key: str) -> int:
+        return _typed(self._required(key), int, "an integer", self._dotted(key))
+
+    def optional_integer(self, key: str) -> int | None:
+        return None if self.values.get(key) is None else self.integer(key)
+
+    def optional_boolean(self, key: str) -> bool | None:
+        return None if self.values.get(key) is None else _typed(self.values[key], bool, "a boolean", self._dotted(key))
+
+    def table(self, key: str) -> Table:
+        return Table(_typed(self._required(key), dict, "an object", self._dotted(key)), self._dotted(key))
+
+    def optional_table(self, key: str) -> Table | None:
+        return None if self.values.get(key) is None else self.table(key)
+
+    def list(self, key: str) -> list[Any]:
+        return _typed(self._required(key), list, "a list", self._dotted(key))
+
+    def tables(self, key: str) -> Iterator[Table]:
+        """Yield the objects of a list; a missing list is empty."""
+        for index, value in enumerate(self.list(key) if self.values.get(key) is not None else ()):
+            path = f"{self._dotted(key)}[{index}]"
+            yield Table(_typed(value, dict, "an object", path), path)
+
+    def check_names(self, known: Collection[str]) -> None:
+        """Raise ShapeError for the first name that is not known."""
+        for name in self.values:
+            if name not in known:
+                raise ShapeError(f"{self._dotted(name)}: is not known here")
+
+    def _required(self, key: str) -> Any:
+        if key not in self.values:
+            raise ShapeError(f"{self._dotted(key)}: is missing")
+        return self.values[key]
+
+    def _dotted(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path else key
+
+
+def parse_object(text: str | bytes, path: str = "") -> Table:
+    """Parse a JSON object; anything else, however deep or odd, raises ShapeError."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ShapeError(f"{path or 'value'}: is not JSON ({type(error).__name__})") from None
+    return Table(_typed(value, dict, "an object", path or "value"), path)
+
+
+def _typed(value: Any, expected: type[T], noun: str, path: str) -> T:
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is int):
+        raise ShapeError(f"{path}: expected {noun}, found {_noun(value)}")
+    return value
+
+
+def _noun(value: object) -> str:
+    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "a boolean", "NoneType": "null"}
+    return names.get(type(value).__name__, f"{type(value).__name__}")

@@ -1,0 +1,91 @@
+"""What the daemon is doing, told to everybody who asks: STATUS=, the journal, and status.json. Floor 4."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from dpsd.clock import boot_clock, rfc3339, wall_clock
+from dpsd.durable import replace
+from dpsd.errors import Problem, encode_problem
+from dpsd.journal import INFO, NOTICE, WARNING, log
+from dpsd.notify import Notifier
+from dpsd.places import Places
+
+
+class Status:
+    """The current state. `finished` counts attempts, so that a reader can tell a new outcome from an old one."""
+
+    def __init__(self, places: Places, notifier: Notifier) -> None:
+        self._path = places.status
+        self._notifier = notifier
+        self._document: dict[str, Any] = {
+            "version": 1,
+            "pid": os.getpid(),
+            "state": "starting",
+            "step": "starting",
+            "since": rfc3339(wall_clock()),
+            "provisioned": False,
+            "attempt": 0,
+            "finished": 0,
+            "problem": None,
+            "next_try": None,
+        }
+
+    def starting_attempt(self, number: int) -> None:
+        self._change(state="attempting", attempt=number, next_try=None)
+
+    def step(self, text: str) -> None:
+        """Tell what the running attempt does now."""
+        number = self._document["attempt"]
+        self._tell(f"{text} (attempt {number})")
+        self._change(step=text)
+
+    def provisioned(self, hub: str, device_id: str, finished: int) -> None:
+        self._tell(f"provisioned: {device_id} at {hub}", NOTICE)
+        self._change(
+            state="provisioned", step="provisioned", provisioned=True, problem=None, next_try=None, finished=finished
+        )
+
+    def failed(self, problem: Problem, finished: int, delay: float | None) -> None:
+        """Tell what went wrong and what happens next; delay: seconds, None for "when a file changes"."""
+        log(WARNING, f"{problem.code}: {problem.sentence}")
+        for sentence in problem.also:
+            log(WARNING, f"{problem.code}: {sentence}")
+        log(WARNING, f"hint: {problem.hint}")
+        log(INFO, self._next(delay))
+        when = None if delay is None else {"boottime": boot_clock() + delay, "at": rfc3339(wall_clock() + delay)}
+        state = "waiting" if not self._document["provisioned"] else "provisioned"
+        self._change(
+            state=state, step=self._next(delay), problem=encode_problem(problem), next_try=when, finished=finished
+        )
+        self.waiting(problem, delay)
+
+    def waiting(self, problem: Problem, delay: float | None) -> None:
+        """Refresh STATUS= with the seconds that are left."""
+        kept = "provisioned by an earlier assignment; " if self._document["provisioned"] else ""
+        self._notifier.status(f"{kept}{self._next(delay)}; {problem.code}: {problem.sentence}")
+
+    def stopped(self) -> None:
+        self._notifier.status("stopped")
+        self._change(state="stopped", step="stopped", next_try=None)
+
+    def _next(self, delay: float | None) -> str:
+        following = self._document["attempt"] + 1
+        if delay is None:
+            return "waiting for a change of the configuration or the credential"
+        return f"waiting, attempt {following} in {max(0, round(delay))} s"
+
+    def _tell(self, text: str, priority: int = INFO) -> None:
+        log(priority, text)
+        self._notifier.status(text)
+
+    def _change(self, **values: Any) -> None:
+        if values.get("state", self._document["state"]) != self._document["state"]:
+            values["since"] = rfc3339(wall_clock())
+        self._document |= values
+        try:
+            replace(self._path, json.dumps(self._document, indent=1).encode() + b"\n", 0o644)
+        except Problem as problem:
+            log(WARNING, str(problem))

@@ -1,0 +1,309 @@
+"""The daemon: the one module that knows the order of the house's line. Floor 4.
+
+It keeps no connection open and holds no key: everything that needs one happens in a worker process, and this one waits in a
+single loop for a signal, a worker's line, or a moment of the monotonic clock. At a warm boot no worker is started
+at all: the record on disk is published, the flag raised and systemd told.
+
+    begin --record holds--> ready                 (published, READY=1)
+      |                       ^  |
+      +--> attempting --Done--+  +-- SIGHUP, SIGUSR1, changed file --> attempting
+             |    ^
+           Failed |  a moment, a changed file or a signal
+             v    |
+            waiting
+
+A problem of the configuration class does not take away what an earlier boot achieved: with a record on disk the device is
+ready by it, and STATUS= says what is wrong. Any other doubt about the binding is settled before READY=1.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import time
+
+from dpsd.durable import lock
+from dpsd.errors import EXIT_DONE, Problem, Retry
+from dpsd.history import History
+from dpsd.inputs import configuration_files, signature, unchanged
+from dpsd.journal import WARNING, log
+from dpsd.notify import Notifier
+from dpsd.places import Places
+from dpsd.progress import Done, Event, Failed, Step, Watch
+from dpsd.protocol.retry import delay
+from dpsd.publish import load_record, prepare_folders, publish, raise_flag
+from dpsd.record import Record
+from dpsd.shape import ShapeError
+from dpsd.status import Status
+from dpsd.worker import Worker
+
+ATTEMPT_LIMIT = 300
+"""Seconds until an attempt is killed."""
+WATCH_INTERVAL = 2
+"""Seconds between two looks at the watched files while waiting."""
+REFRESH_INTERVAL = 10
+"""Seconds between two refreshes of STATUS= while waiting."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+
+
+class Supervisor:
+    """The daemon of one state directory. arguments: how a worker is started, after the program's own name."""
+
+    def __init__(self, places: Places, notifier: Notifier, arguments: list[str]) -> None:
+        self._places = places
+        self._notifier = notifier
+        self._arguments = arguments
+        self._status = Status(places, notifier)
+        self._history = History(places)
+        self._selector = selectors.DefaultSelector()
+        self._signals = _receive_signals()
+        self._selector.register(self._signals, selectors.EVENT_READ)
+        self._locked = False
+        self._record: Record | None = None
+        self._ready = False
+        self._worker: Worker | None = None
+        self._event: Done | Failed | None = None
+        self._step = "starting"
+        self._deadline = 0.0
+        self._forced = False
+        self._operation_id: str | None = None
+        self._attempts = 0
+        self._finished = 0
+        self._failures: dict[Retry, int] = {}
+        self._problem: Problem | None = None
+        self._next_try: float | None = None
+        self._signatures: dict[str, object] = {}
+        self._refresh_at = 0.0
+        self._ping_at = time.monotonic()
+        self._exit_status: int | None = None
+
+    def run(self) -> int:
+        """Run until SIGTERM, or in the foreground until a problem of the configuration class; return the exit status."""
+        self._begin()
+        while self._exit_status is None:
+            for key, _ in self._selector.select(self._seconds_to_next_moment()):
+                if key.fd == self._signals:
+                    self._take_signals()
+                elif self._worker is not None and key.fd == self._worker.descriptor:
+                    self._read_worker(self._worker)
+            self._act_on_time(time.monotonic())
+        self._stop()
+        return self._exit_status
+
+    # Starting
+
+    def _begin(self) -> None:
+        """Take the state directory; be ready by the record if nothing changed since it was made, else ask a worker."""
+        try:
+            prepare_folders(self._places)
+            lock(self._places.lock)
+            self._locked = True
+            self._record, unreadable = load_record(self._places)
+            if unreadable is not None:
+                log(WARNING, f"state-unreadable: the assignment record: {unreadable}; registering again")
+            if self._record is not None and unchanged(self._record.inputs):
+                self._become_ready(self._record)
+            else:
+                self._start_attempt()
+        except Problem as problem:
+            self._wait(problem)
+
+    def _become_ready(self, record: Record) -> None:
+        """Publish, raise the flag, tell systemd: in this order, since READY=1 means that the files are there."""
+        publish(record, self._places)
+        self._record = record
+        raise_flag(self._places)
+        self._ready = True
+        self._status.provisioned(record.connection.iothub_hostname, record.connection.device_id, self._finished)
+        self._notifier.ready()
+        self._note_success()
+
+    def _note_success(self) -> None:
+        self._problem, self._next_try, self._failures = None, None, {}
+        self._operation_id, self._forced = None, False
+        self._write_history()
+
+    # Attempts
+
+    def _start_attempt(self) -> None:
+        self._attempts += 1
+        self._next_try, self._event = None, None
+        paths = (*self._places.configuration, *configuration_files(self._places.configuration))
+        self._signatures = {path: signature(path) for path in paths}
+        self._status.starting_attempt(self._attempts)
+        arguments = [*self._arguments, *(["--force"] if self._forced else [])]
+        if self._operation_id is not None:
+            arguments += ["--operation-id", self._operation_id]
+        try:
+            self._worker = Worker(arguments)
+        except OSError as error:
+            self._wait(Problem("worker-failed", f"cannot start an attempt: {error.strerror}"))
+            return
+        self._deadline = time.monotonic() + ATTEMPT_LIMIT
+        self._selector.register(self._worker.descriptor, selectors.EVENT_READ)
+
+    def _read_worker(self, worker: Worker) -> None:
+        try:
+            events = worker.read()
+        except ShapeError as error:
+            self._event = Failed(Problem("worker-failed", f"the attempt said something odd: {error}"))
+            events = None
+        if events is None:
+            self._finish(self._end_worker(grace=1))
+        for event in events or ():
+            self._take_event(event)
+
+    def _take_event(self, event: Event) -> None:
+        if isinstance(event, Step):
+            self._step = event.text
+            self._status.step(event.text)
+        elif isinstance(event, Watch):
+            self._signatures |= event.signatures
+        else:
+            self._event = event
+
+    def _end_worker(self, grace: float = 0) -> int:
+        assert self._worker is not None
+        self._selector.unregister(self._worker.descriptor)
+        worker, self._worker = self._worker, None
+        return worker.end(grace)
+
+    def _finish(self, exit_status: int) -> None:
+        self._finished += 1
+        event = self._event or Failed(_crash(exit_status, self._step))
+        try:
+            if isinstance(event, Failed):
+                raise event.problem
+            self._become_ready(event.record)
+        except Problem as problem:
+            self._wait(problem)
+        else:
+            if not unchanged(event.record.inputs):
+                self._next_try = time.monotonic() + WATCH_INTERVAL
+
+    # Waiting
+
+    def _wait(self, problem: Problem) -> None:
+        """Decide what follows a problem: a moment, a change, or in the foreground the end."""
+        retry = problem.kind.retry
+        if retry is Retry.CONFIGURATION and self._record is not None and not self._ready:
+            self._stay_with(self._record)
+        self._problem, self._operation_id = problem, problem.operation_id
+        self._failures = {retry: self._failures.get(retry, 0) + 1}
+        seconds = delay(problem, self._failures[retry], _fraction())
+        self._next_try = None if seconds is None else time.monotonic() + seconds
+        self._refresh_at = time.monotonic() + REFRESH_INTERVAL
+        self._status.failed(problem, self._finished, seconds)
+        self._write_history(problem)
+        if retry is Retry.CONFIGURATION and not self._notifier.supervised and not self._ready:
+            self._exit_status = problem.kind.exit_status
+        if self._ready:
+            self._notifier.ready()
+
+    def _stay_with(self, record: Record) -> None:
+        try:
+            self._become_ready(record)
+        except Problem as problem:
+            log(WARNING, str(problem))
+
+    def _write_history(self, problem: Problem | None = None) -> None:
+        """Note the outcome; that it cannot be written changes nothing else."""
+        try:
+            if problem is None:
+                self._history.succeeded()
+            elif self._locked:
+                self._history.failed(problem)
+        except Problem as unwritable:
+            log(WARNING, str(unwritable))
+
+    def _act_on_time(self, now: float) -> None:
+        if self._notifier.watchdog_interval is not None and now >= self._ping_at:
+            self._notifier.watchdog()
+            self._ping_at = now + self._notifier.watchdog_interval
+        if self._worker is not None and now >= self._deadline:
+            self._end_worker()
+            said = f"the attempt was stopped after {ATTEMPT_LIMIT} s while {self._step}"
+            self._event = Failed(Problem("attempt-deadline", said))
+            self._finish(0)
+        elif self._worker is None and self._next_try is not None and now >= self._next_try:
+            self._try_again()
+        elif self._worker is None and self._problem is not None:
+            self._look_around(self._problem, now)
+
+    def _look_around(self, problem: Problem, now: float) -> None:
+        """While waiting: try again when a watched file changed, and keep STATUS= fresh."""
+        if any(signature(path) != seen for path, seen in self._signatures.items()):
+            self._try_again()
+        elif now >= self._refresh_at:
+            self._refresh_at = now + REFRESH_INTERVAL
+            self._status.waiting(problem, None if self._next_try is None else self._next_try - now)
+            self._write_history(problem)
+
+    def _try_again(self) -> None:
+        self._problem, self._next_try = None, None
+        if self._locked:
+            self._start_attempt()
+        else:
+            self._begin()
+
+    def _seconds_to_next_moment(self) -> float | None:
+        now = time.monotonic()
+        moments: list[float] = []
+        if self._notifier.watchdog_interval is not None:
+            moments.append(self._ping_at)
+        if self._worker is not None:
+            moments.append(self._deadline)
+        else:
+            moments += [now + WATCH_INTERVAL] if self._problem is not None else []
+            moments += [self._next_try] if self._next_try is not None else []
+        return max(0.0, min(moments) - now) if moments else None
+
+    # Signals
+
+    def _take_signals(self) -> None:
+        for number in os.read(self._signals, 64):
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._exit_status = EXIT_DONE
+            elif number == signal.SIGHUP:
+                self._again(forced=self._forced)
+            elif number == signal.SIGUSR1:
+                self._again(forced=True)
+
+    def _again(self, *, forced: bool) -> None:
+        """Start afresh now; a running attempt knows nothing of what changed, so it is ended."""
+        if self._ready and not forced:
+            self._notifier.reloading()
+        if self._worker is not None:
+            self._end_worker()
+        self._forced, self._operation_id, self._failures = forced, None, {}
+        self._try_again()
+
+    def _stop(self) -> None:
+        self._notifier.stopping()
+        if self._worker is not None:
+            self._end_worker()
+        self._status.stopped()
+
+
+def _receive_signals() -> int:
+    """Return a descriptor that gives the number of each signal as a byte."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    for number in _SIGNALS:
+        signal.signal(number, _noted)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    return reading
+
+
+def _noted(number: int, frame: object) -> None:
+    """The wakeup descriptor has it already."""
+
+
+def _fraction() -> float:
+    """Return a uniform number in [0, 1); the random module would load OpenSSL."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
+def _crash(exit_status: int, step: str) -> Problem:
+    how = f"signal {-exit_status}" if exit_status < 0 else f"status {exit_status}"
+    return Problem("worker-failed", f"the attempt ended with {how} while {step}")

@@ -1,0 +1,30 @@
+"""The one function that shows text which came from outside. Floor 0.
+
+A service's error message, a file name or a certificate's subject ends up in STATUS=, in the journal, on a terminal
+and in JSON. None of these may be steered by it: no second line, no escape sequence, no log priority.
+"""
+
+LIMIT = 200
+"""Characters shown at most; the longest message seen from DPS has 120."""
+
+
+def printable(outside: object, limit: int = LIMIT) -> str:
+    """Return `outside` as one line of printable ASCII of at most `limit` characters, the rest as `\\xNN`."""
+    pieces: list[str] = []
+    room = limit
+    for piece in map(_shown, str(outside)):
+        room -= len(piece)
+        if room < 0:
+            return _shortened("".join(pieces), limit)
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def _shown(character: str) -> str:
+    if " " <= character <= "~" and character != "\\":
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text[: max(0, limit - 3)] + "..."
