@@ -32,13 +32,14 @@ def _attempt(arguments: Arguments) -> int:
         sys.stdout.buffer.write(encode_event(event))
         sys.stdout.buffer.flush()
 
+    places, force = arguments.places, arguments.has("--force")
     operation_id = arguments.options.get("--operation-id")
-    previous = peek_record(arguments.places)
     try:
-        report(attempt(arguments.places, previous, force=arguments.has("--force"), operation_id=operation_id, report=report))
+        report(attempt(places, peek_record(places), force=force, operation_id=operation_id, report=report))
     except Problem as problem:
         report(Failed(problem))
-    return EXIT_DONE
+    # All is said and nothing is held: taking the interpreter down in order would only cost time.
+    os._exit(EXIT_DONE)
 
 
 VERBS = {

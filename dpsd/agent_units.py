@@ -1,7 +1,7 @@
 """Making any systemd unit start only once this device is provisioned. Floor 3.
 
-A drop-in orders the unit after the target and skips it while the flag is missing; the target wants it, so that it starts
-when the flag appears. The unit's own enablement is left alone.
+A drop-in orders the unit after the target and skips it while the flag is missing; the target wants it, so that it
+starts when the flag appears. The unit's own enablement is left alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dpsd.text import printable
 
 UNITS = "/etc/systemd/system"
 TARGET = "dpsd-provisioned.target"
-_SEARCH = (UNITS, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_VENDOR_UNITS = ("/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_SEARCH = (UNITS, "/run/systemd/system", *_VENDOR_UNITS)
 _NAME = re.compile(r"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.(service|socket|timer|path|target)")
 _DROP_IN = f"""# Written by: dpsctl agent enable. Removed by: dpsctl agent disable.
 [Unit]

@@ -1,7 +1,7 @@
 """A time limit around blocking calls, by ITIMER_REAL. Floor 2; main thread only.
 
-A signal is the one limit that reaches a TLS handshake or a connect inside a library. `TimeUp` is not an Exception, so that
-no library's handler can swallow it.
+A signal is the one limit that reaches a TLS handshake or a connect inside a library. `TimeUp` is not an Exception, so
+that no library's handler can swallow it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from dpsd import __version__
 from dpsd.alarm import TimeUp, time_limit
 from dpsd.clock import wall_clock
-from dpsd.config import Config, Effective, check_payload, parse_config
+from dpsd.config import Effective, parse_config
 from dpsd.configuration_files import load_layers
 from dpsd.connection import Connection, Mqtt
 from dpsd.credentials import open_credential
@@ -31,6 +31,7 @@ from dpsd.protocol.identifiers import DPS_PORT, check_registration_id
 from dpsd.protocol.login import DpsLogin, HubLogin
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
 from dpsd.record import Binding, Record
+from dpsd.settings import Config, check_payload
 from dpsd.shape import ShapeError, parse_object
 from dpsd.text import printable
 from dpsd.tls import make_context
@@ -96,8 +97,8 @@ def open_device(places: Places, report: Report = lambda event: None) -> Device:
 
 
 def _credential_files(config: Config) -> list[str]:
-    named = [*config.credential[2:], config.dps.payload_file]
-    return [path for path in named if path is not None]
+    named = [*config.credential[2:], config.dps.payload_file, config.network.trusted_roots]
+    return [path for path in named if path is not None and path.startswith("/")]
 
 
 def _registration_id(config: Config, credential: Credential) -> str:
@@ -117,7 +118,8 @@ def _payload(config: Config) -> dict[str, Any] | None:
         return config.dps.payload
     text = load(path, PAYLOAD_FILE_LIMIT)
     if text is None:
-        raise Problem("payload-invalid", f"{printable(path)} is not a readable file of at most {PAYLOAD_FILE_LIMIT} bytes")
+        said = f"{printable(path)} is not a readable file of at most {PAYLOAD_FILE_LIMIT} bytes"
+        raise Problem("payload-invalid", said)
     try:
         payload = dict(parse_object(text, "payload").values)
         check_payload(payload)

@@ -30,7 +30,8 @@ def load_layers(paths: list[str], writers: frozenset[int]) -> list[Layer]:
 def _load(path: str, writers: frozenset[int]) -> str:
     shown = printable(path)
     try:
-        _check_folders(os.path.realpath(os.path.dirname(path) or "."), writers)
+        for name in (path, os.path.realpath(path)):
+            _check_folders(os.path.realpath(os.path.dirname(name) or "."), writers)
         descriptor = os.open(path, _OPEN)
     except FileNotFoundError:
         raise Problem("configuration-missing", f"{shown} does not exist") from None
@@ -50,9 +51,7 @@ def _load(path: str, writers: frozenset[int]) -> str:
 
 def _check_folders(folder: str, writers: frozenset[int]) -> None:
     while True:
-        found = os.stat(folder)
-        if not found.st_mode & stat.S_ISVTX:
-            _check_writers(printable(folder), found, writers)
+        _check_writers(printable(folder), os.stat(folder), writers | {os.geteuid()})
         if folder == "/":
             return
         folder = os.path.dirname(folder)
@@ -63,6 +62,8 @@ def _check_writers(shown: str, found: os.stat_result, writers: frozenset[int]) -
     if found.st_uid not in writers:
         raise Problem("configuration-insecure", f"{shown} belongs to user {found.st_uid}, who could change it",
                       hint=f"chown root {shown}")  # fmt: skip
-    if mode & _OTHERS_WRITE:
+    # In a sticky folder others may add files, but not replace this one.
+    sticky = stat.S_ISDIR(found.st_mode) and mode & stat.S_ISVTX
+    if mode & _OTHERS_WRITE and not sticky:
         raise Problem("configuration-insecure", f"{shown} may be written by others (mode {mode:04o})",
                       hint=f"chmod go-w {shown}")  # fmt: skip

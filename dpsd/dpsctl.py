@@ -179,15 +179,15 @@ VERBS = {
     "provision": Verb(
         _provision, "one attempt now, with its progress", {"--force": "register even if nothing changed", **_JSON}
     ),
-    "reprovision": Verb(_reprovision, "ask the running daemon to register again"),
+    "reprovision": Verb(_reprovision, "ask the running daemon to register again", _JSON),
     "status": Verb(_status, "what the daemon is doing; exit status 3 when not provisioned", _JSON),
     "show": Verb(_show, "print the IoT Hub connection", {"--format": "NAME  json (default) or env", **_JSON}),
     "wait": Verb(
         _wait,
         "return when provisioned",
-        {"--timeout": "SECONDS  then exit status 75", "--fail-on-refusal": "exit status 77 when refused", **_JSON},
+        {"--timeout": "SECONDS  then exit with 75", "--fail-on-refusal": "exit with 77 if refused", **_JSON},
     ),
-    "agent": Verb(_agent, "let a unit wait for the provisioned device, or no longer", {}, ("enable|disable", "UNIT")),
+    "agent": Verb(_agent, "let a unit wait until this device is provisioned, or not", _JSON, ("enable|disable", "UNIT")),
     "config": Verb(_config, "check and print the effective configuration", _JSON),
 }
 

@@ -70,7 +70,9 @@ PROBLEMS: dict[str, Kind] = {
     "credential-encrypted": _local("store the key without a passphrase: openssl pkey -in OLD -out NEW"),
     "credential-mismatch": _local("put the private key that belongs to the certificate in place"),
     "certificate-not-yet-valid": _network("check the board's clock; if it is right, check the certificate's dates"),
-    "certificate-expired": _refused("renew the device certificate, and check the board's clock"),
+    "certificate-expired": Kind(
+        Retry.REFUSED, EXIT_CONFIGURATION, "renew the device certificate, and check the board's clock"
+    ),
     "registration-id-invalid": _local("set dps.registration_id to lower-case letters, digits and - . _ :"),
     "registration-id-mismatch": _local("set dps.registration_id to the certificate's CN, or leave it out"),
     "payload-invalid": _local("make the payload a JSON object of at most 64 KiB"),
@@ -116,7 +118,7 @@ PROBLEMS: dict[str, Kind] = {
 }
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - not an error of the program but something for a person to act on
     """Something a person can act on.
 
     code: a key of `PROBLEMS`. sentence: what happened, one line. hint: the next thing to do, where the code's own

@@ -1,7 +1,7 @@
 """The last outcomes, kept over a power cut. Floor 3.
 
-journald's storage is volatile on Raspberry Pi OS, so this file is what tells tomorrow why a board did not come up. To spare
-the card it is written only when the problem changes, and at most hourly.
+journald's storage is volatile on Raspberry Pi OS, so this file is what tells tomorrow why a board did not come up. To
+spare the card it is written only when the problem changes, and at most hourly.
 """
 
 from __future__ import annotations
@@ -31,27 +31,31 @@ class History:
         self._on_disk = self._last_code()
 
     def succeeded(self) -> None:
-        """Note that the device is provisioned; raises Problem `state-unwritable`."""
+        """Note that the device is provisioned."""
         self._note(_PROVISIONED, "the IoT Hub connection is on disk")
 
     def failed(self, problem: Problem) -> None:
-        """Note a problem; raises Problem `state-unwritable`."""
+        """Note a problem."""
         self._note(problem.code, problem.sentence)
+
+    def seconds_until_due(self) -> float | None:
+        """Return when what is noted should be written, 0 for now, None where the disk has it already."""
+        if self._last_code() == self._on_disk:
+            return None
+        return 0 if self._written_at is None else max(0.0, self._written_at + INTERVAL - boot_clock())
 
     def flush(self) -> None:
         """Write what is noted, if it is due; raises Problem `state-unwritable`."""
-        now = boot_clock()
-        if self._last_code() == self._on_disk or (self._written_at is not None and now < self._written_at + INTERVAL):
-            return
-        commit(self._path, _render(self._outcomes), 0o644)
-        self._written_at, self._on_disk = now, self._last_code()
+        if self.seconds_until_due() == 0:
+            self._written_at = boot_clock()  # even if it fails: a full disk is asked again in an hour
+            commit(self._path, _render(self._outcomes), 0o644)
+            self._on_disk = self._last_code()
 
     def _note(self, code: str, sentence: str) -> None:
         if code != self._last_code():
             self._outcomes.append({"at": rfc3339(wall_clock()), "code": code, "sentence": sentence})
             while len(_render(self._outcomes)) > SIZE_LIMIT:
                 del self._outcomes[0]
-        self.flush()
 
     def _last_code(self) -> str | None:
         return self._outcomes[-1].get("code") if self._outcomes else None

@@ -51,7 +51,7 @@ class _Closed(NamedTuple):
 _Event = _Connected | _Subscribed | Message | _Closed
 
 
-class _Client(paho.Client):  # type: ignore[misc]
+class _Client(paho.Client):
     """paho's client with our way of opening a TCP connection: it would read proxies from the environment."""
 
     def __init__(self, endpoint: Endpoint, **arguments: Any) -> None:
@@ -65,8 +65,8 @@ class _Client(paho.Client):  # type: ignore[misc]
 class Session:
     """One connection from CONNECT to DISCONNECT.
 
-    Every method raises Problem: a network or TLS code while connecting, `connection-lost` after that, `dps-reply-invalid`
-    for packets that MQTT does not allow.
+    Every method raises Problem: a network or TLS code while connecting, `connection-lost` after that,
+    `dps-reply-invalid` for packets that MQTT does not allow.
     """
 
     def __init__(
@@ -85,12 +85,14 @@ class Session:
     def open(self) -> None:
         """Connect over TCP and TLS, send CONNECT and await CONNACK; raises also `mqtt-*` for a refusal."""
         try:
-            self._client.connect(self._endpoint.host, self._endpoint.port, KEEPALIVE)
+            # As bytes: the ssl module encodes text as an international name, whose tables cost 1 MiB.
+            host: Any = self._endpoint.host.encode()
+            self._client.connect(host, self._endpoint.port, KEEPALIVE)
         except ssl.SSLError as error:
             raise tls_problem(self._endpoint, error) from None
         except OSError as error:
             raise connection_problem(self._endpoint, error) from None
-        event = self._next()
+        event = self._next_after_connect()
         if not isinstance(event, _Connected):
             raise self._lost("before it answered CONNECT")
         if event.return_code:
@@ -140,6 +142,15 @@ class Session:
         except (OSError, *_MALFORMED):
             pass
 
+    def _next_after_connect(self) -> _Event:
+        """Whoever answers CONNECT with nonsense is no DPS; paho reports CONNACK 1 (wrong version) in the same way."""
+        try:
+            return self._next()
+        except Problem as problem:
+            if problem.code != "dps-reply-invalid":
+                raise
+            raise Problem("mqtt-rejected", f"{self._endpoint} does not accept MQTT 3.1.1") from None
+
     def _next(self) -> _Event:
         while not self._events:
             self._turn(None)
@@ -147,26 +158,28 @@ class Session:
 
     def _turn(self, timeout: float | None) -> None:
         """Let paho do what is due: read, write, ping; at most `timeout` seconds, and no longer than a ping is due."""
-        connection = self._client.socket()
+        connection: Any = self._client.socket()
         if connection is None:
             self._events.append(_Closed())
             return
         limit = min(KEEPALIVE / 4, KEEPALIVE if timeout is None else timeout)
         waiting = [connection] if self._client.want_write() else []
+        result: int = paho.MQTT_ERR_SUCCESS
         readable, writable, _ = select.select([connection], waiting, [], 0 if connection.pending() else limit)
         try:
             if writable:
                 self._client.loop_write()
             if readable or connection.pending():
-                self._client.loop_read()
+                result = self._client.loop_read()
             self._client.loop_misc()
         except ssl.SSLError as error:
             raise tls_problem(self._endpoint, error) from None
         except OSError as error:
             raise connection_problem(self._endpoint, error) from None
-        except _MALFORMED as error:
-            sentence = f"{self._endpoint} sent bytes that are not MQTT ({type(error).__name__})"
-            raise Problem("dps-reply-invalid", sentence) from None
+        except _MALFORMED:
+            result = paho.MQTT_ERR_PROTOCOL
+        if result == paho.MQTT_ERR_PROTOCOL:
+            raise Problem("dps-reply-invalid", f"{self._endpoint} sent bytes that are not MQTT 3.1.1")
 
     def _lost(self, when: str) -> Problem:
         return Problem("connection-lost", f"{self._endpoint} closed the connection {when}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import sdnotify
 
@@ -20,8 +21,8 @@ class Notifier:
     """Talks to the service manager, or to nobody where there is none."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        self.supervised = bool(environment.get("NOTIFY_SOCKET"))
-        self._systemd = sdnotify.SystemdNotifier(debug=True) if self.supervised else None
+        self._systemd = _connected() if environment.get("NOTIFY_SOCKET") else None
+        self.supervised = self._systemd is not None
         self.watchdog_interval = _watchdog_interval(environment)
 
     def ready(self) -> None:
@@ -48,8 +49,17 @@ class Notifier:
                 pass
 
 
+def _connected() -> Any:
+    """Return sdnotify's notifier, None where nobody listens (a NOTIFY_SOCKET that a shell inherited)."""
+    try:
+        return sdnotify.SystemdNotifier(debug=True)
+    except OSError:
+        return None
+
+
 def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
     """Return seconds between pings, half of what the unit asks for, None where it asks for none."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     meant_for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    return int(microseconds) / 2_000_000 if microseconds.isdigit() and meant_for_us else None
+    asked = int(microseconds) if microseconds.isdecimal() and meant_for_us else 0
+    return asked / 2_000_000 if asked else None

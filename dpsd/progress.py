@@ -62,7 +62,7 @@ def parse_problem(table: Table) -> Problem:
         code,
         table.string("sentence"),
         hint=table.optional_string("hint"),
-        retry_after=table.values.get("retry_after"),
+        retry_after=table.optional_integer("retry_after"),
         operation_id=table.optional_string("operation_id"),
         also=tuple(str(one) for one in table.list("also")),
     )

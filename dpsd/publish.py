@@ -1,8 +1,8 @@
 """From a record to all files, committed together. Floor 3.
 
-The record is written first and is the point of no return: whatever a power cut leaves undone after it is done again from
-the record at the next start, before readiness. A file that is already right is not written, so that nothing wears the
-card and no agent sees a change that is none.
+The record is written first and is the point of no return: whatever a power cut leaves undone after it is done again
+from the record at the next start, before readiness. A file that is already right is not written, so that nothing wears
+the card and no agent sees a change that is none.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def peek_record(places: Places) -> Record | None:
 
 def publish(record: Record, places: Places) -> bool:
     """Write every file that differs; tell whether any was. Raises Problem `state-unwritable`, `assignment-invalid`."""
-    files = _render(record, places)
-    return any([_put(file) for file in files])
+    written = [_put(file) for file in _render(record, places)]
+    return any(written)
 
 
 def raise_flag(places: Places) -> None:

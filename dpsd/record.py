@@ -1,8 +1,8 @@
 """The assignment record: what the daemon knows of its assignment, and what that is bound to. Floor 1.
 
 It is the one file that decides; the published files are rendered from it. `binding` names what made the assignment: a
-difference in any of it registers anew. `inputs` tells what the configuration and credential files looked like: while they
-look the same, nothing needs to be parsed to know that the binding is the same.
+difference in any of it registers anew. `inputs` tells what the configuration and credential files looked like: while
+they look the same, nothing needs to be parsed to know that the binding is the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The daemon: the one module that knows the order of the house's line. Floor 4.
 
-It keeps no connection open and holds no key: everything that needs one happens in a worker process, and this one waits in a
-single loop for a signal, a worker's line, or a moment of the monotonic clock. At a warm boot no worker is started
+It keeps no connection open and holds no key: everything that needs one happens in a worker process, and this one waits
+in a single loop for a signal, a worker's line, or a moment of the monotonic clock. At a warm boot no worker is started
 at all: the record on disk is published, the flag raised and systemd told.
 
     begin --record holds--> ready                 (published, READY=1)
@@ -12,8 +12,8 @@ at all: the record on disk is published, the flag raised and systemd told.
              v    |
             waiting
 
-A problem of the configuration class does not take away what an earlier boot achieved: with a record on disk the device is
-ready by it, and STATUS= says what is wrong. Any other doubt about the binding is settled before READY=1.
+A problem of the configuration class does not take away what an earlier boot achieved: with a record on disk the device
+is ready by it, and STATUS= says what is wrong. Any other doubt about the binding is settled before READY=1.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Supervisor:
         self._exit_status: int | None = None
 
     def run(self) -> int:
-        """Run until SIGTERM, or in the foreground until a problem of the configuration class; return the exit status."""
+        """Run until SIGTERM, or in the foreground until a problem of the configuration class; return the status."""
         self._begin()
         while self._exit_status is None:
             for key, _ in self._selector.select(self._seconds_to_next_moment()):
@@ -150,7 +150,7 @@ class Supervisor:
             self._event = Failed(Problem("worker-failed", f"the attempt said something odd: {error}"))
             events = None
         if events is None:
-            self._finish(self._end_worker(grace=1))
+            self._finish()
         for event in events or ():
             self._take_event(event)
 
@@ -169,9 +169,10 @@ class Supervisor:
         worker, self._worker = self._worker, None
         return worker.end(grace)
 
-    def _finish(self, exit_status: int) -> None:
+    def _finish(self) -> None:
+        """Act on the attempt's outcome; its process is waited for afterwards, being as good as gone."""
         self._finished += 1
-        event = self._event or Failed(_crash(exit_status, self._step))
+        event = self._event or Failed(_crash(self._end_worker(grace=1), self._step))
         try:
             if isinstance(event, Failed):
                 raise event.problem
@@ -181,6 +182,8 @@ class Supervisor:
         else:
             if not unchanged(event.record.inputs):
                 self._next_try = time.monotonic() + WATCH_INTERVAL
+        if self._worker is not None:
+            self._end_worker(grace=1)
 
     # Waiting
 
@@ -195,7 +198,8 @@ class Supervisor:
         self._next_try = None if seconds is None else time.monotonic() + seconds
         self._refresh_at = time.monotonic() + REFRESH_INTERVAL
         self._status.failed(problem, self._finished, seconds)
-        self._write_history(problem)
+        if self._locked:
+            self._write_history(problem)
         if retry is Retry.CONFIGURATION and not self._notifier.supervised and not self._ready:
             self._exit_status = problem.kind.exit_status
         if self._ready:
@@ -208,12 +212,17 @@ class Supervisor:
             log(WARNING, str(problem))
 
     def _write_history(self, problem: Problem | None = None) -> None:
-        """Note the outcome; that it cannot be written changes nothing else."""
+        """Note the outcome."""
+        if problem is None:
+            self._history.succeeded()
+        else:
+            self._history.failed(problem)
+        self._flush_history()
+
+    def _flush_history(self) -> None:
+        """Write the history if it is due; that it cannot be written changes nothing else."""
         try:
-            if problem is None:
-                self._history.succeeded()
-            elif self._locked:
-                self._history.failed(problem)
+            self._history.flush()
         except Problem as unwritable:
             log(WARNING, str(unwritable))
 
@@ -221,11 +230,13 @@ class Supervisor:
         if self._notifier.watchdog_interval is not None and now >= self._ping_at:
             self._notifier.watchdog()
             self._ping_at = now + self._notifier.watchdog_interval
+        if self._locked and self._history.seconds_until_due() == 0:
+            self._flush_history()
         if self._worker is not None and now >= self._deadline:
             self._end_worker()
             said = f"the attempt was stopped after {ATTEMPT_LIMIT} s while {self._step}"
             self._event = Failed(Problem("attempt-deadline", said))
-            self._finish(0)
+            self._finish()
         elif self._worker is None and self._next_try is not None and now >= self._next_try:
             self._try_again()
         elif self._worker is None and self._problem is not None:
@@ -238,7 +249,6 @@ class Supervisor:
         elif now >= self._refresh_at:
             self._refresh_at = now + REFRESH_INTERVAL
             self._status.waiting(problem, None if self._next_try is None else self._next_try - now)
-            self._write_history(problem)
 
     def _try_again(self) -> None:
         self._problem, self._next_try = None, None
@@ -252,6 +262,8 @@ class Supervisor:
         moments: list[float] = []
         if self._notifier.watchdog_interval is not None:
             moments.append(self._ping_at)
+        if self._locked and (due := self._history.seconds_until_due()) is not None:
+            moments.append(now + due)
         if self._worker is not None:
             moments.append(self._deadline)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Any
 
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
@@ -17,14 +18,30 @@ def connect(endpoint: Endpoint) -> socket.socket:
 
     Raises Problem `name-not-resolved`, `connection-refused`, `connection-failed` or `no-answer`.
     """
+    refused: Problem | None = None
+    for family, kind, protocol, address in _resolve(endpoint):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(CONNECT_TIMEOUT)
+            connection.connect(address)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connection
+        except OSError as error:
+            connection.close()
+            refused = connection_problem(endpoint, error)
+        except BaseException:
+            connection.close()
+            raise
+    raise refused or Problem("name-not-resolved", f"{endpoint.host} has no address")
+
+
+def _resolve(endpoint: Endpoint) -> list[tuple[int, int, int, Any]]:
+    """Resolve the name; as bytes, since text would load the tables of international names (1 MiB)."""
     try:
-        connection = socket.create_connection((endpoint.host, endpoint.port), timeout=CONNECT_TIMEOUT)
+        found = socket.getaddrinfo(endpoint.host.encode(), endpoint.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise Problem("name-not-resolved", f"cannot resolve {endpoint.host}: {error.strerror}") from None
-    except OSError as error:
-        raise connection_problem(endpoint, error) from None
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+    return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
 
 
 def connection_problem(endpoint: Endpoint, error: OSError) -> Problem:

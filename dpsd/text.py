@@ -21,10 +21,10 @@ def printable(outside: object, limit: int = LIMIT) -> str:
 
 
 def _shown(character: str) -> str:
-    if " " <= character <= "~" and character != "\\":
+    if " " <= character <= "~":
         return character
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
 def _shortened(text: str, limit: int) -> str:
-    return text[: max(0, limit - 3)] + "..."
+    return (text[: max(0, limit - 3)] + "...")[:limit]

@@ -33,6 +33,9 @@ class Worker:
                 setsigdef=[signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1],
                 setsigmask=[],
             )
+        except OSError:
+            os.close(self.descriptor)
+            raise
         finally:
             os.close(writing)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
-from dpsd.config import CredentialFiles
 from dpsd.credentials.credential import Credential
+from dpsd.settings import CredentialFiles
 
 STORES = {
     ("x509", "files"): "dpsd.credentials.x509_files:open_x509_files",

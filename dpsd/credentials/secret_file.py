@@ -10,6 +10,7 @@ import contextlib
 import errno
 import grp
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 
@@ -42,45 +43,58 @@ def load_secret(path: str, limit: int) -> bytes:
 
 
 def _open(path: str) -> int:
-    shown = printable(path)
+    shown, name = printable(path), _quoted(path)
     try:
         return os.open(path, _OPEN)
     except FileNotFoundError:
         raise Problem("credential-missing", f"{shown} does not exist") from None
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise _insecure(path, "is a link", f"mv --no-target-directory \"$(realpath {shown})\" {shown}") from None
+            raise _insecure(path, "is a link", f'mv --no-target-directory "$(realpath {name})" {name}') from None
         if error.errno == errno.EACCES:
-            raise _insecure(path, "cannot be read by the user dpsd runs as", _repair(shown)) from None
+            raise _insecure(path, "cannot be read by the user dpsd runs as", _repair(name)) from None
         raise Problem("credential-missing", f"{shown} cannot be opened: {error.strerror}") from None
 
 
 def _check(path: str, descriptor: int, limit: int) -> None:
     found = os.fstat(descriptor)
-    mode, shown = stat.S_IMODE(found.st_mode), printable(path)
+    mode, shown, name = stat.S_IMODE(found.st_mode), printable(path), _quoted(path)
     if not stat.S_ISREG(found.st_mode):
-        raise _insecure(path, "is not a regular file", f"rm {shown}, then put the key in place as a file")
+        raise _insecure(path, "is not a regular file", f"mv {name} {name}.old, then put the key in place as a file")
     if found.st_nlink != 1:
-        raise _insecure(path, f"has {found.st_nlink} names (hard links)", f"cp {shown} NEW && mv NEW {shown}")
-    if found.st_uid not in (0, os.geteuid()):
-        raise _insecure(path, f"belongs to user {found.st_uid}", _repair(shown))
-    allowed = 0o740 if found.st_gid == _group_id() else 0o700
-    if mode & 0o777 & ~allowed:
-        raise _insecure(path, f"may be read or written by more than its owner (mode {mode:04o})", _repair(shown))
-    if _ACL in _attributes(descriptor):
-        raise _insecure(path, "has an access control list", f"setfacl --remove-all {shown}")
+        copy = f"cp --preserve {name} {name}.new && mv {name}.new {name}"
+        raise _insecure(path, f"has {found.st_nlink} names (hard links)", copy)
     if found.st_size > limit:
         raise Problem("credential-invalid", f"{shown} has {found.st_size} bytes, {limit} are allowed")
+    if _is_systemds(path):
+        return
+    if found.st_uid not in (0, os.geteuid()):
+        raise _insecure(path, f"belongs to user {found.st_uid}", _repair(name))
+    allowed = 0o740 if found.st_gid == _group_id() else 0o700
+    if mode & 0o777 & ~allowed:
+        raise _insecure(path, f"may be read or written by more than its owner (mode {mode:04o})", _repair(name))
+    if _ACL in _attributes(descriptor):
+        raise _insecure(path, "has an access control list", f"setfacl --remove-all {name}")
+
+
+def _is_systemds(path: str) -> bool:
+    """Tell whether systemd made this file for the service alone, with its own owner, mode and access list."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return bool(folder) and os.path.dirname(path) == folder
 
 
 def _insecure(path: str, found: str, repair: str) -> Problem:
     return Problem("credential-insecure", f"{printable(path)} {found}", hint=repair)
 
 
-def _repair(shown: str) -> str:
+def _repair(name: str) -> str:
     if _group_id() is None:
-        return f"chmod 0600 {shown}"
-    return f"chown root:{GROUP} {shown} && chmod 0640 {shown}"
+        return f"chown {os.geteuid()} {name} && chmod 0600 {name}"
+    return f"chown root:{GROUP} {name} && chmod 0640 {name}"
+
+
+def _quoted(path: str) -> str:
+    return shlex.quote(printable(path))
 
 
 def _group_id() -> int | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dpsd.config import CredentialFiles
 from dpsd.connection import Authentication
 from dpsd.credentials.credential import Credential, SymmetricKey
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem, ProtocolError
 from dpsd.places import IDENTITY_SOCKET
 from dpsd.protocol.sas import parse_key
+from dpsd.settings import CredentialFiles
 from dpsd.text import printable
 
 SIZE_LIMIT = 1024

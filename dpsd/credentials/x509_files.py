@@ -9,17 +9,18 @@ import ssl
 from datetime import datetime, timezone
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from dpsd.config import CredentialFiles
 from dpsd.connection import Authentication
 from dpsd.credentials.credential import Credential, X509Files
 from dpsd.credentials.secret_file import open_secret
 from dpsd.durable import load
 from dpsd.errors import Problem
+from dpsd.settings import CredentialFiles
 from dpsd.text import printable
 
 SIZE_LIMIT = 64 * 1024
@@ -27,6 +28,8 @@ SIZE_LIMIT = 64 * 1024
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL says of another key; the last one where its type is another, too."""
 
 
 def open_x509_files(settings: CredentialFiles) -> Credential:
@@ -35,8 +38,7 @@ def open_x509_files(settings: CredentialFiles) -> Credential:
     Raises Problem `credential-missing`, `-insecure`, `-invalid`, `-encrypted` or `-mismatch`.
     """
     certificate_file, private_key_file = settings.certificate_file or "", settings.private_key_file or ""
-    leaf = _load_leaf(certificate_file)
-    common_name = _common_name(leaf, certificate_file)
+    leaf, common_name = _load_leaf(certificate_file)
     arm(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate_file, private_key_file)
     return Credential(
         common_name=common_name,
@@ -62,21 +64,24 @@ def arm(context: ssl.SSLContext, certificate_file: str, private_key_file: str) -
             raise Problem("credential-missing", f"{printable(certificate_file)}: {error.strerror}") from None
 
 
-def _load_leaf(path: str) -> x509.Certificate:
+def _load_leaf(path: str) -> tuple[x509.Certificate, str]:
+    """Return the first certificate and its CN."""
     shown = printable(path)
     if not os.path.lexists(path):
         raise Problem("credential-missing", f"{shown} does not exist")
     text = load(os.path.realpath(path), SIZE_LIMIT)
     if text is None:
         raise Problem("credential-missing", f"{shown} cannot be read as a regular file of at most {SIZE_LIMIT} bytes")
+    if b"PRIVATE KEY" in text:
+        raise Problem("credential-invalid", f"{shown} holds a private key; keep it in private_key_file alone")
     blocks = _CERTIFICATE.findall(text)
     if not blocks:
         raise Problem("credential-invalid", f"{shown} holds no PEM certificate")
     try:
         chain = [x509.load_pem_x509_certificate(block) for block in blocks]
         _check_key_type(chain[0], shown)
-        return chain[0]
-    except ValueError as error:
+        return chain[0], _common_name(chain[0], shown)
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise Problem("credential-invalid", f"{shown} holds a broken certificate: {printable(error)}") from None
 
 
@@ -86,10 +91,10 @@ def _check_key_type(leaf: x509.Certificate, shown: str) -> None:
         raise Problem("credential-invalid", f"{shown}: DPS takes EC and RSA keys only")
 
 
-def _common_name(leaf: x509.Certificate, path: str) -> str:
+def _common_name(leaf: x509.Certificate, shown: str) -> str:
     names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) != 1:
-        raise Problem("credential-invalid", f"{printable(path)}: the first certificate has no single CN")
+        raise Problem("credential-invalid", f"{shown}: the first certificate has no single CN")
     return str(names[0].value)
 
 
@@ -112,6 +117,6 @@ def _no_passphrase() -> str:
 
 def _unusable(error: ssl.SSLError, certificate_file: str, private_key_file: str) -> Problem:
     certificate, key = printable(certificate_file), printable(private_key_file)
-    if error.reason == "KEY_VALUES_MISMATCH" or error.reason == "KEY_TYPE_MISMATCH":
+    if error.reason in _MISMATCHES:
         return Problem("credential-mismatch", f"{key} is not the private key of {certificate}")
     return Problem("credential-invalid", f"{certificate} and {key} cannot be used ({error.reason or 'no PEM key'})")

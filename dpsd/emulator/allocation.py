@@ -21,7 +21,7 @@ class Allocation(NamedTuple):
     initial_twin: dict[str, Any] | None = None
 
 
-class AllocationFailed(Exception):
+class AllocationError(Exception):
     """Ends in the status `failed`: an error code and a message."""
 
     def __init__(self, error_code: int, message: str) -> None:
@@ -31,7 +31,7 @@ class AllocationFailed(Exception):
 
 
 def allocate(enrollment: Enrollment, registration_id: str, hubs: Sequence[LinkedHub]) -> Allocation:
-    """Choose among the linked hubs; raises AllocationFailed."""
+    """Choose among the linked hubs; raises AllocationError."""
     candidates = [hub for hub in hubs if not enrollment.hubs or hub.name in enrollment.hubs]
     if enrollment.policy == "custom":
         return _custom(enrollment, registration_id, candidates, hubs)
@@ -46,9 +46,9 @@ def _custom(
 ) -> Allocation:
     answer = enrollment.webhook
     if not 200 <= answer.status < 300:
-        raise AllocationFailed(400207, f"Custom allocation failed with status code: {answer.status}")
+        raise AllocationError(400207, f"Custom allocation failed with status code: {answer.status}")
     if answer.hub and answer.hub not in {hub.name for hub in hubs}:
-        raise AllocationFailed(400208, "The IoT hub that the custom allocation named is not linked.")
+        raise AllocationError(400208, "The IoT hub that the custom allocation named is not linked.")
     return Allocation(answer.hub or _hashed(registration_id, candidates), answer.payload, answer.initial_twin)
 
 
@@ -61,5 +61,5 @@ def _hashed(registration_id: str, hubs: Sequence[LinkedHub]) -> str:
 
 def _some(hubs: Sequence[LinkedHub]) -> Sequence[LinkedHub]:
     if not hubs:
-        raise AllocationFailed(400208, "No IoT hub is linked for this enrollment.")
+        raise AllocationError(400208, "No IoT hub is linked for this enrollment.")
     return hubs

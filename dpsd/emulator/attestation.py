@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 
-from dpsd.emulator.certificates import climb, common_name, is_in_dates, is_issued_by, thumbprints
+from dpsd.emulator.certificates import climb, common_name, is_in_dates, is_issued_by, is_self_issued, thumbprints
 from dpsd.emulator.enrollments import ClientCertificates, Enrollment, SigningCertificates, SymmetricKeys
 from dpsd.emulator.secret import Secret
 from dpsd.emulator.world import Authentication, Authorities, Keys, Thumbprints, World
@@ -35,7 +35,7 @@ class Match(NamedTuple):
     authentication: Authentication
 
 
-class Refusal(Exception):
+class RequestError(Exception):
     """A request-level error: topic status, error code and message."""
 
     def __init__(self, status: int, error_code: int, message: str) -> None:
@@ -50,23 +50,23 @@ UNAUTHORIZED = (401, 401000, "Unauthorized")
 
 
 def authenticate(world: World, login: DpsLogin, credential: Credential, now: float) -> Match:
-    """Return the enrollment for this device; raises Refusal."""
+    """Return the enrollment for this device; raises RequestError."""
     if credential.password:
         return _by_token(world, login, credential.password, now)
     if credential.chain:
         return _by_certificate(world, login.registration_id.lower(), credential.chain, now)
-    raise Refusal(401, 401002, "Unauthorized")
+    raise RequestError(401, 401002, "Unauthorized")
 
 
 def _by_certificate(world: World, name: str, chain: tuple[x509.Certificate, ...], now: float) -> Match:
     leaf = chain[0]
     if not is_in_dates(leaf, now) or common_name(leaf).lower() != name:
-        raise Refusal(401, 401002, "Invalid certificate.")
+        raise RequestError(401, 401002, "Invalid certificate.")
     individual = world.enrollments.individuals.get(name)
     if individual and _holds(individual, leaf):
         return Match(individual, _own_certificates(individual, leaf))
     if individual and world.switches.word("individual-mismatch") == "refuse":
-        raise Refusal(401, 401002, "Invalid certificate.")
+        raise RequestError(401, 401002, "Invalid certificate.")
     return _by_chain(world, chain, now)
 
 
@@ -103,12 +103,12 @@ def _issuers(group: Enrollment, certificate: x509.Certificate, now: float) -> bo
     )
 
 
-def _not_enrolled(world: World, chain: tuple[x509.Certificate, ...]) -> Refusal:
+def _not_enrolled(world: World, chain: tuple[x509.Certificate, ...]) -> RequestError:
     if world.switches.word("unknown-enrollment") == "404":
-        return Refusal(404, 404201, "Enrollment not found.")
-    if chain[0].issuer == chain[0].subject:
-        return Refusal(401, 401002, "Invalid certificate.")
-    return Refusal(401, 401002, "CA certificate not found.")
+        return RequestError(404, 404201, "Enrollment not found.")
+    if is_self_issued(chain[0]):
+        return RequestError(401, 401002, "Invalid certificate.")
+    return RequestError(401, 401002, "CA certificate not found.")
 
 
 def _by_token(world: World, login: DpsLogin, password: Secret, now: float) -> Match:
@@ -116,7 +116,7 @@ def _by_token(world: World, login: DpsLogin, password: Secret, now: float) -> Ma
     individual = world.enrollments.individuals.get(login.registration_id.lower())
     if individual:
         if not isinstance(individual.attestation, SymmetricKeys):
-            raise Refusal(401, 401002, "Unauthorized")
+            raise RequestError(401, 401002, "Unauthorized")
         match, slot = _signed(individual, individual.attestation, token)
     else:
         match, slot = _by_group_key(world, login.registration_id, token)
@@ -129,21 +129,21 @@ def _checked_token(world: World, login: DpsLogin, password: Secret, now: float) 
     try:
         token = parse_token(password.reveal().decode())
     except (ProtocolError, UnicodeDecodeError):
-        raise Refusal(*UNAUTHORIZED) from None
+        raise RequestError(*UNAUTHORIZED) from None
     expected = dps_resource(login.id_scope, login.registration_id)
     named = token.key_name in (None, "", DPS_KEY_NAME) or world.switches.word("unknown-key-name") == "accept"
     fresh = token.expiry + world.switches.number("clock-drift") > now
     if token.decoded_resource().lower() != expected.lower() or not named or not fresh:
-        raise Refusal(*UNAUTHORIZED)
+        raise RequestError(*UNAUTHORIZED)
     return token
 
 
 def _signed(enrollment: Enrollment, keys: SymmetricKeys, token: Token) -> tuple[Match, str]:
-    """Return the match and which key signed; raises Refusal when neither did."""
+    """Return the match and which key signed; raises RequestError when neither did."""
     for slot, key in keys._asdict().items():
         if verify_token(token, key.reveal()):
             return Match(enrollment, Keys(keys.primary, keys.secondary)), slot
-    raise Refusal(*UNAUTHORIZED)
+    raise RequestError(*UNAUTHORIZED)
 
 
 def _by_group_key(world: World, registration_id: str, token: Token) -> tuple[Match, str]:
@@ -153,12 +153,12 @@ def _by_group_key(world: World, registration_id: str, token: Token) -> tuple[Mat
         for spelling in dict.fromkeys((registration_id, registration_id.lower())):
             try:
                 return _signed(group, _derived(group.attestation, spelling), token)
-            except Refusal:
+            except RequestError:
                 continue
     choice = world.switches.word("unknown-enrollment")
     if choice == "404" or (choice == "by-type" and not groups):
-        raise Refusal(404, 404201, "Enrollment not found.")
-    raise Refusal(*UNAUTHORIZED)
+        raise RequestError(404, 404201, "Enrollment not found.")
+    raise RequestError(*UNAUTHORIZED)
 
 
 def _derived(attestation: object, registration_id: str) -> SymmetricKeys:
@@ -170,5 +170,5 @@ def _check_key_cache(world: World, name: str, slot: str, now: float) -> None:
     """Refuse the other key within 30 minutes of the last, where the switch says so; maintainers call it expected."""
     last, when = world.last_keys.get(name, (slot, now))
     if world.switches.word("key-cache") == "on" and last != slot and now - when < KEY_CACHE_SECONDS:
-        raise Refusal(401, 401002, "Unauthorized")
+        raise RequestError(401, 401002, "Unauthorized")
     world.last_keys[name] = (slot, now)

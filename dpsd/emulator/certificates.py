@@ -6,17 +6,22 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
 
+_UNREADABLE = (
+    *(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm),
+    *(x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 CHAIN_LIMIT = 10
 """Certificates followed upwards at most; real chains have two or three."""
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """Return the subject's only CN, empty when it has none or several."""
+    """Return the subject's only CN, empty when it has none, several, or cannot be read."""
     try:
-        names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError:
         return ""
     return str(names[0].value) if len(names) == 1 else ""
@@ -38,7 +43,7 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
     try:
         certificate.verify_directly_issued_by(issuer)
         return issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except _UNREADABLE:
         return False
 
 
@@ -62,3 +67,11 @@ def climb(
         others.remove(issuer)
         current = issuer
     return None
+
+
+def is_self_issued(certificate: x509.Certificate) -> bool:
+    """Tell whether subject and issuer are the same name, byte by byte."""
+    try:
+        return certificate.subject.public_bytes() == certificate.issuer.public_bytes()
+    except ValueError:
+        return False

@@ -31,6 +31,13 @@ from dpsd.protocol.sas import derive_device_key
 KEY_BYTES = 64
 """What the service generates for enrollments."""
 SLOTS = ("primary", "secondary")
+FILES = {
+    "device.pem": "certificateFile",
+    "device.key": "privateKeyFile",
+    "primary.key": "primaryKeyFile",
+    "secondary.key": "secondaryKeyFile",
+}
+"""What device.json calls a device's files."""
 
 
 class Directory:
@@ -69,9 +76,9 @@ class Directory:
     def describe_devices(self, where: dict[str, Any]) -> None:
         """Write each device's device.json: `where` (id scope, endpoint, ports) and its own files."""
         for folder in sorted((self.path / "devices").iterdir()):
-            files = sorted(str(file) for file in folder.iterdir() if file.suffix in (".pem", ".key"))
-            kind = "x509" if (folder / "device.pem").exists() else "symmetric_key"
-            device = {"registrationId": folder.name, "type": kind, "files": files, **where}
+            files = {FILES[file.name]: str(file) for file in sorted(folder.iterdir()) if file.name in FILES}
+            kind = "x509" if "certificateFile" in files else "symmetric_key"
+            device = {"registrationId": folder.name, "type": kind, **files, **where}
             self.write(f"devices/{folder.name}/device.json", json.dumps(device, indent=1) + "\n")
             self.write(f"devices/{folder.name}/registration_id", folder.name + "\n")
 

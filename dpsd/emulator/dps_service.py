@@ -6,17 +6,19 @@ seen live; after a 401 the service hangs up.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import deque
 from typing import Any
 
-from dpsd.emulator.attestation import UNAUTHORIZED, Credential, Match, Refusal, authenticate
+from dpsd.emulator.attestation import UNAUTHORIZED, Credential, Match, RequestError, authenticate
 from dpsd.emulator.packets import Connect
 from dpsd.emulator.provisioning import provision
-from dpsd.emulator.steps import ACCEPTED, NOT_AUTHORIZED, Answer, HangUp, Pause, Step
+from dpsd.emulator.steps import ACCEPTED, NOT_AUTHORIZED, Answer, Event, HangUp, Pause, Step
 from dpsd.emulator.world import Operation, Registration, World, timestamp
 from dpsd.errors import Problem, ProtocolError
 from dpsd.protocol.dps import (
+    PAYLOAD_LIMIT,
     REPLY_FILTER,
     Fault,
     Poll,
@@ -34,6 +36,10 @@ from dpsd.shape import Table
 
 POLL_WINDOW = 10.0
 """Seconds over which a device's polls are counted (quota page)."""
+ASSIGNING_SECONDS = 30.0
+"""After this an operation has ended on the service's side, polled or not."""
+KEPT = 3600.0
+"""Seconds after its start for which an operation is known; later polls get 404203."""
 _API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?")
 
 
@@ -41,34 +47,35 @@ class DpsConversation:
     """One device's connection to DPS."""
 
     service = "dps"
-    deadline: float | None = None
+    session_present = False
 
     def __init__(self, world: World, login: DpsLogin, credential: Credential) -> None:
         self._world = world
         self._login = login
         self._credential = credential
         self.name = login.registration_id.lower()
+        self.deadline: float | None = None
         self.granted: dict[str, int] = {}
 
     def connect(self, connect: Connect, now: float) -> int:
         """Return the CONNACK code. The session is never persistent here, whatever CleanSession says."""
+        lifetime = self._world.switches.number("dps-lifetime")
+        self.deadline = now + lifetime if lifetime else None
         if connect.client_id.lower() != self.name or self._refused_at_connect(connect):
             return NOT_AUTHORIZED
         if self._is("strict-connect", "on"):
             try:
                 authenticate(self._world, self._login, self._credential, now)
-            except Refusal:
+            except RequestError:
                 return NOT_AUTHORIZED
         return ACCEPTED
-
-    session_present = False
 
     def _refused_at_connect(self, connect: Connect) -> bool:
         return (
             (self._is("unknown-scope", "connack") and not self._is_our_scope())
             or (self._is("api-version", "connack") and not _API_VERSION.fullmatch(self._login.api_version))
             or (self._is("invalid-id", "connack") and not self._is_allowed_id())
-            or (self._is("will-at-dps", "close") and connect.will is not None)
+            or (self._is("will-at-dps", "connack") and connect.will is not None)
         )
 
     def subscribe(self, filters: tuple[tuple[str, int], ...]) -> list[int] | None:
@@ -90,17 +97,19 @@ class DpsConversation:
     def publish(self, topic: str, body: bytes, retain: bool, now: float) -> list[Step]:
         """Answer a request; raises ProtocolError where the service would hang up."""
         request = parse_request_topic(topic)
+        if len(body) > PAYLOAD_LIMIT and self._is("oversized-request", "close"):
+            raise ProtocolError("a request larger than DPS takes")
         if retain and self._is("retained-publish", "close"):
             raise ProtocolError("a retained request")
         if not self.granted and self._is("unsubscribed-register", "close"):
             raise ProtocolError("a request before the subscription")
         try:
             answer = self._poll(request, now) if isinstance(request, Poll) else self._register(request, body, now)
-        except Refusal as refusal:
+        except RequestError as refusal:
             return self._refuse(request, refusal, now)
         return [answer]
 
-    def closed(self, graceful: bool, now: float) -> list[Step]:
+    def closed(self, graceful: bool, now: float) -> list[Event]:
         """A DPS connection leaves nothing behind."""
         return []
 
@@ -109,7 +118,7 @@ class DpsConversation:
         payload = self._checked_body(body)
         if not match.enrollment.enabled:
             return self._disabled(request, match, now)
-        operation = self._operation_in_progress()
+        operation = self._operation_in_progress(now)
         if operation is None:
             operation = self._start(match, payload, now)
         return self._assigning(request, "register-reply", operation, {})
@@ -118,49 +127,53 @@ class DpsConversation:
         if not self._is_our_scope():
             raise _SCOPE_REFUSALS[self._world.switches.word("unknown-scope")]
         if self._is("api-version", "400") and not _API_VERSION.fullmatch(self._login.api_version):
-            raise Refusal(400, 400000, "Invalid api-version.")
+            raise RequestError(400, 400000, "Invalid api-version.")
         if not self._is_allowed_id():
-            raise Refusal(400, 400000, "Invalid registration id.")
+            raise RequestError(400, 400000, "Invalid registration id.")
         return authenticate(self._world, self._login, self._credential, now)
 
     def _checked_body(self, body: bytes) -> dict[str, Any] | None:
         try:
             registration_id, payload = parse_register_body(body)
         except ProtocolError:
-            raise Refusal(400, 400000, "Invalid request body.") from None
+            raise RequestError(400, 400000, "Invalid request body.") from None
         if registration_id is not None and registration_id.lower() != self.name:
-            raise Refusal(400, 400000, "The registrationId in the body is not the one of the connection.")
+            raise RequestError(400, 400000, "The registrationId in the body is not the one of the connection.")
         return payload
 
     def _disabled(self, request: Register, match: Match, now: float) -> Answer:
         choice = self._world.switches.word("disabled-answer")
         if choice == "401":
-            raise Refusal(*UNAUTHORIZED)
+            raise RequestError(*UNAUTHORIZED)
         state = {"registrationId": self.name, "status": "disabled", "lastUpdatedDateTimeUtc": timestamp(now)}
         if choice == "status":
             return _answer("register-reply", Reply(200, request.request_id), "", "disabled", state)
-        registration = Registration(self.name, now, now, "disabled", "", match.enrollment.id, {})
-        operation = self._keep(Operation(self._world.new_operation_id(), registration, self._polls()))
+        registration = Registration(self.name, now, now, "disabled", self._world.new_etag(), match.enrollment.id, {})
+        operation = self._keep(Operation(self._world.new_operation_id(), registration, now, self._polls()))
         return self._assigning(request, "register-reply", operation, {})
 
-    def _operation_in_progress(self) -> Operation | None:
+    def _operation_in_progress(self, now: float) -> Operation | None:
         choice = self._world.switches.word("second-register")
-        running = [one for one in self._world.operations.values() if one.registration.registration_id == self.name]
-        if not running or running[-1].finished or choice == "new":
+        last = self._world.last_operations.get(self.name)
+        running = last is not None and not last.finished and now - last.started < ASSIGNING_SECONDS
+        if not running or choice == "new":
             return None
         if choice == "412":
-            raise Refusal(412, 412000, "Precondition failed")
-        return running[-1]
+            raise RequestError(412, 412000, "Precondition failed")
+        return last
 
     def _start(self, match: Match, payload: dict[str, Any] | None, now: float) -> Operation:
         registration = provision(self._world, self.name, match, payload, now)
-        return self._keep(Operation(self._world.new_operation_id(), registration, self._polls()))
+        return self._keep(Operation(self._world.new_operation_id(), registration, now, self._polls()))
 
     def _keep(self, operation: Operation) -> Operation:
-        """Remember one operation for each registration id."""
-        others = self._world.operations.items()
-        self._world.operations = {key: one for key, one in others if one.registration.registration_id != self.name}
-        self._world.operations[operation.operation_id] = operation
+        """Remember it, and forget those that nobody asks for any more."""
+        operations = self._world.operations
+        for name in list(
+            itertools.takewhile(lambda one: operations[one].started < operation.started - KEPT, operations)
+        ):
+            del operations[name]
+        operations[operation.operation_id] = self._world.last_operations[self.name] = operation
         return operation
 
     def _poll(self, request: Poll, now: float) -> Answer:
@@ -168,7 +181,7 @@ class DpsConversation:
         self._check_throttle(now)
         operation = self._world.operations.get(request.operation_id)
         if operation is None or operation.registration.registration_id != self.name:
-            raise Refusal(404, 404203, "Operation not found.")
+            raise RequestError(404, 404203, "Operation not found.")
         if operation.polls_left > 0:
             operation.polls_left -= 1
             state = {"registrationId": self.name, "status": "assigning"}
@@ -184,14 +197,14 @@ class DpsConversation:
         while times and times[0] <= now - POLL_WINDOW:
             times.popleft()
         if limit and len(times) >= limit:
-            raise Refusal(429, 429001, "Operations are being throttled for this tenant.")
+            raise RequestError(429, 429001, "Operations are being throttled for this tenant.")
         times.append(now)
 
     def _assigning(self, request: Register | Poll, moment: str, operation: Operation, state: dict[str, Any]) -> Answer:
         reply = Reply(202, request.request_id, self._retry_after())
         return _answer(moment, reply, operation.operation_id, "assigning", state)
 
-    def _refuse(self, request: Register | Poll, refusal: Refusal, now: float) -> list[Step]:
+    def _refuse(self, request: Register | Poll, refusal: RequestError, now: float) -> list[Step]:
         retry_after = self._retry_after() if refusal.status == 429 else None
         fault = Fault(refusal.error_code, refusal.message, self._world.new_guid())
         answer = Answer(
@@ -225,9 +238,9 @@ class DpsConversation:
 
 
 _SCOPE_REFUSALS = {
-    "connack": Refusal(*UNAUTHORIZED),
-    "401": Refusal(*UNAUTHORIZED),
-    "404": Refusal(404, 404201, "Enrollment not found."),
+    "connack": RequestError(*UNAUTHORIZED),
+    "401": RequestError(*UNAUTHORIZED),
+    "404": RequestError(404, 404201, "Enrollment not found."),
 }
 
 

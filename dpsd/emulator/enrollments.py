@@ -196,7 +196,7 @@ class _Reader:
             is_group=False,
             attestation=attestation,
             device_id=device_id,
-            enabled=_word(table, "provisioningStatus", ("enabled", "disabled")) == "enabled",
+            enabled=_word(table, "provisioningStatus", ("enabled", "disabled"), "enabled") == "enabled",
             policy=_policy(table, self._policy),
             hubs=tuple(hub.lower() for hub in listed),
             reprovision=_reprovision(table),
@@ -206,7 +206,8 @@ class _Reader:
         )
 
     def _attestation(self, table: Table, *, group: bool) -> Attestation:
-        attestation = _section(table, "attestation", ("type", "x509", "symmetricKey"))
+        attestation = table.table("attestation")
+        attestation.check_names(("type", "x509", "symmetricKey"))
         if _word(attestation, "type", ("x509", "symmetricKey")) == "x509":
             return self._x509(attestation.table("x509"), group=group)
         keys = attestation.table("symmetricKey")
@@ -287,11 +288,13 @@ def _section(table: Table, key: str, names: tuple[str, ...]) -> Table:
 
 
 def _policy(table: Table, default: str) -> str:
-    return default if table.values.get("allocationPolicy") is None else _word(table, "allocationPolicy", POLICIES)
+    return _word(table, "allocationPolicy", POLICIES, default)
 
 
-def _word(table: Table, key: str, words: tuple[str, ...]) -> str:
-    word = table.optional_string(key) or words[0]
+def _word(table: Table, key: str, words: tuple[str, ...], default: str | None = None) -> str:
+    if default is not None and table.values.get(key) is None:
+        return default
+    word = table.string(key)
     if word not in words:
         raise ShapeError(f"{table.path}.{key}: is not one of {', '.join(words)}")
     return word

@@ -37,7 +37,7 @@ from dpsd.shape import ShapeError, Table
 INCOMING = ("accept", "connect", "subscribe", "register", "poll", "telemetry", "twin", "ping")
 OUTGOING = ("connack", "suback", "puback", "register-reply", "poll-reply", "twin-reply", "pingresp")
 CERTIFICATES = ("expired", "wrong-name", "unknown-ca")
-SILENT_REPLY = ("status", "requestId", "topic", "body", "bodyHex", "bodySize", "errorCode", "message")
+_REPLY_DETAILS = ("status", "requestId", "topic", "body", "bodyHex", "bodySize", "errorCode", "message")
 DEEDS: dict[str, tuple[str, ...]] = {
     "drop": (),
     "hang-up": (),
@@ -48,9 +48,18 @@ DEEDS: dict[str, tuple[str, ...]] = {
     "duplicate": (),
     "code": ("code",),
     "cut": ("size",),
-    "reply": (*SILENT_REPLY, "retryAfter", "registrationStatus", "state"),
+    "reply": (*_REPLY_DETAILS, "retryAfter", "registrationStatus", "state"),
     "certificate": ("which",),
 }
+PLACES: dict[str, tuple[str, ...]] = {
+    "omit": OUTGOING,
+    "duplicate": OUTGOING,
+    "cut": OUTGOING,
+    "code": ("connack", "suback"),
+    "reply": ("register-reply", "poll-reply"),
+    "certificate": ("accept",),
+}
+"""The moments of the deeds that are not for all."""
 
 
 class Fault:
@@ -66,6 +75,8 @@ class Fault:
         self.client = table.optional_string("client")
         self.service = table.optional_string("service")
         self.seen = 0
+        if self.on not in PLACES.get(self.do, (*INCOMING, *OUTGOING)):
+            raise ShapeError(f"{table.path}.do: {self.do} is not for {self.on}")
         _check_details(self.do, table)
 
     def concerns(self, moment: str, client: str | None, service: str | None) -> bool:
@@ -165,6 +176,8 @@ def _check_details(deed: str, table: Table) -> None:
     table.optional_table("state")
     if deed == "certificate":
         _word(table, "which", CERTIFICATES)
+    if deed == "code":
+        table.integer("code")
     if deed == "delay" and not isinstance(table.values.get("seconds"), int | float):
         raise ShapeError(f"{table.path}.seconds: expected a number")
 

@@ -31,7 +31,6 @@ class HubConversation:
     """One device's connection to its hub. kick: ends this connection."""
 
     service = "hub"
-    deadline: float | None = None
 
     def __init__(self, world: World, login: HubLogin, credential: Credential, kick: Callable[[], None]) -> None:
         self._world = world
@@ -41,6 +40,7 @@ class HubConversation:
         self._device: Device | None = None
         self._will: Will | None = None
         self.name = login.client_id()
+        self.deadline: float | None = None
         self.granted: dict[str, int] = {}
         self.session_present = False
 
@@ -123,21 +123,21 @@ class HubConversation:
         request = grammar.parse_request_topic(topic)
         assert self._device is not None
         if isinstance(request, grammar.Telemetry):
-            return self._telemetry(self._device, request, body, {"mqtt-retain": "true"} if retain else {}, now)
+            return [*self._telemetry(self._device, request, body, {"mqtt-retain": "true"} if retain else {}, now)]
         if isinstance(request, grammar.TwinGet):
             return self._twin(self._device, request)
         return self._report(self._device, request, body)
 
     def _telemetry(
         self, device: Device, request: grammar.Telemetry, body: bytes, marks: dict[str, str], now: float
-    ) -> list[Step]:
+    ) -> list[Event]:
         if request.device_id != self._login.device_id or request.module_id is not None:
             raise ProtocolError("a message in another device's name")
         if len(body) > grammar.MESSAGE_LIMIT:
             raise ProtocolError("a message larger than a hub takes")
         device.messages.append(Telemetry(now, {**request.properties, **marks}, body))
         shown = {"hub": self._login.hub, "bytes": len(body), "body": body.decode("utf-8", "backslashreplace")}
-        return [Event("telemetry", shown)]
+        return [Event("message", shown)]
 
     def _twin(self, device: Device, request: grammar.TwinGet) -> list[Step]:
         if not self._login.api_version:
@@ -164,7 +164,7 @@ class HubConversation:
         topic = grammar.encode_twin_reply_topic(grammar.TwinReply(status, request_id, version))
         return [Message("twin-reply", grammar.TWIN_REPLY_FILTER, topic, body)]
 
-    def closed(self, graceful: bool, now: float) -> list[Step]:
+    def closed(self, graceful: bool, now: float) -> list[Event]:
         """The connection ended; without DISCONNECT a Will becomes a message."""
         device, will = self._device, self._will
         if device is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dpsd.emulator.allocation import Allocation, AllocationFailed, allocate
+from dpsd.emulator.allocation import Allocation, AllocationError, allocate
 from dpsd.emulator.attestation import Match
 from dpsd.emulator.enrollments import Enrollment, SymmetricKeys
 from dpsd.emulator.world import Device, Hub, Registration, Section, World
@@ -24,7 +24,7 @@ def provision(world: World, name: str, match: Match, payload: dict[str, Any] | N
     world.registrations[name] = after
     try:
         _assign(world, match, before, after)
-    except AllocationFailed as failure:
+    except AllocationError as failure:
         after.status, after.error_code, after.error_message = "failed", failure.error_code, failure.message
     return after
 
@@ -90,7 +90,7 @@ def _substatus(enrollment: Enrollment, old: Device | None, moved: bool) -> str:
 
 def _check_hub_takes_dps(world: World, name: str) -> None:
     if world.enrollments.hubs[name].refuses_dps:
-        raise AllocationFailed(401002, HUB_REFUSES_DPS % world.new_guid())
+        raise AllocationError(401002, HUB_REFUSES_DPS % world.new_guid())
 
 
 def _remove(hub: Hub, device: Device) -> None:

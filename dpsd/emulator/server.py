@@ -22,7 +22,7 @@ from dpsd.emulator.faults import parse_faults
 from dpsd.emulator.session import Session, Surroundings
 from dpsd.emulator.switches import Switches
 from dpsd.emulator.tls_stream import Versions, open_context
-from dpsd.emulator.world import World
+from dpsd.emulator.world import World, device_name
 from dpsd.shape import ShapeError, Table
 
 PORT_TRIES = 20
@@ -105,20 +105,26 @@ class Emulator:
 
     async def __aenter__(self) -> Emulator:
         """Listen; raises OSError when an address or port cannot be had."""
-        around = self._surroundings()
-        self.port = await self._listen(around, self._settings.port, websocket=False)
         try:
-            if self._settings.websocket_port is not None:
-                self.websocket_port = await self._listen(around, self._settings.websocket_port, websocket=True)
-        except PermissionError:
-            note = f"no WebSocket: port {self._settings.websocket_port} is not permitted"
-            self.log.write("note", message=note)
+            await self._start(self._surroundings())
+        except BaseException:
+            await self._stop()
+            raise
         self._announce()
         return self
 
+    async def _start(self, around: Surroundings) -> None:
+        self.port = await self._listen(around, self._settings.port, websocket=False)
+        port = self._settings.websocket_port
+        try:
+            self.websocket_port = None if port is None else await self._listen(around, port, websocket=True)
+        except PermissionError:
+            self.websocket_port = None  # `_announce` says so.
+
     def _surroundings(self) -> Surroundings:
         settings = self._settings
-        names = (*self.addresses, *(hub.name for hub in settings.hubs), *DPS_NAMES, *settings.names)
+        hubs = [spelling for hub in settings.hubs for spelling in (hub.name, device_name(hub.name))]
+        names = (*self.addresses, *hubs, *DPS_NAMES, *settings.names)
         files = self.directory.write_servers(dict.fromkeys(names))
         contexts = {
             name: open_context(str(certificate), str(key), settings.versions)
@@ -133,6 +139,8 @@ class Emulator:
             task = asyncio.current_task()
             assert task is not None
             self._sessions.add(task)
+            # A PUBACK and the reply after it are two small writes: Nagle would hold the second for 40 ms.
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task.add_done_callback(self._sessions.discard)
             await Session(around, reader, writer, websocket=websocket).run()
 
@@ -162,10 +170,15 @@ class Emulator:
             directory=str(self.directory.path),
             ca=str(self.directory.ca_file),
         )
+        if self.websocket_port is None and settings.websocket_port is not None:
+            self.log.write("note", message=f"no WebSocket: port {settings.websocket_port} is not permitted")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
         for server in self._servers:
             server.close()
         for task in tuple(self._sessions):

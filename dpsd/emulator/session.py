@@ -1,13 +1,8 @@
-"""One connection: TLS, perhaps WebSocket, then packets in and steps out.
-
-This is the only module that sends, and the only one that consults the faults: `_arrive` for what comes in, `_send` for
-what goes out.
-"""
+"""One connection: a client's packets go to the service it logged in to, the service's steps go out."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
@@ -24,17 +19,14 @@ from dpsd.emulator.packets import (
     ConnAck,
     Connect,
     Disconnect,
-    Framing,
     PingReq,
     PingResp,
     PubAck,
     Publish,
-    ServerPacket,
     SubAck,
     Subscribe,
     UnsubAck,
     Unsubscribe,
-    encode_packet,
 )
 from dpsd.emulator.steps import (
     ACCEPTED,
@@ -47,31 +39,19 @@ from dpsd.emulator.steps import (
     Pause,
     Step,
 )
-from dpsd.emulator.tls_stream import TlsStream
-from dpsd.emulator.websocket import WebSocketStream
+from dpsd.emulator.wire import OPENING_SECONDS, Ended, Wire
 from dpsd.emulator.world import World, timestamp
 from dpsd.errors import ProtocolError
 from dpsd.protocol.dps import REPLY_FILTER, encode_reply_topic
 from dpsd.protocol.login import DpsLogin, parse_login
 
-OPENING_SECONDS = 30.0
-"""From the TCP connection to a complete CONNECT."""
 KEEP_ALIVE_FACTOR = 1.5
-
-Conversation = DpsConversation | HubConversation
-
-
-class Ended(Exception):
-    """The session is over. cut: without a word of TLS; graceful: the client said so."""
-
-    def __init__(self, reason: str, *, cut: bool = False, graceful: bool = False) -> None:
-        super().__init__(reason)
-        self.cut = cut
-        self.graceful = graceful
+"""Of the keep-alive time, after which a silent client is gone (MQTT 3.1.1, 3.1.2.10)."""
+PACKET_IDS = 65535
 
 
 class Surroundings(NamedTuple):
-    """What all sessions share. contexts: TLS by the name of the server's certificate."""
+    """What all sessions share. clock: seconds since 1970; contexts: TLS by the name of the server's certificate."""
 
     world: World
     faults: Faults
@@ -84,94 +64,76 @@ class Session:
     """One connection from its acceptance to its end."""
 
     def __init__(
-        self,
-        surroundings: Surroundings,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        *,
-        websocket: bool,
+        self, around: Surroundings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, websocket: bool
     ) -> None:
-        self._around = surroundings
-        self._tcp = reader, writer
-        self._websocket = websocket
-        self._stream: TlsStream | WebSocketStream | None = None
-        self._framing = Framing()
-        self._conversation: Conversation | None = None
-        self._client: str | None = None
-        self._service: str | None = None
-        self._keep_alive = 0.0
-        self._silent = False
+        self._around = around
+        self._wire = Wire(reader, writer, websocket=websocket, faults=around.faults, log=around.log)
+        self._conversation: DpsConversation | HubConversation | None = None
+        self._keep_alive = 0
         self._packet_id = 0
+        self._kicked = False
 
     async def run(self) -> None:
-        """Serve until either side ends it; never raises for what a peer does."""
-        ended = Ended("the connection was lost", cut=True)
+        """Serve until either side ends it; raises nothing for what a peer does."""
+        ended = Ended("the emulator stops", cut=True)
         try:
             await self._serve()
         except Ended as end:
             ended = end
-        except (ProtocolError, ConnectionError) as error:
-            ended = Ended(str(error) or type(error).__name__)
         except asyncio.TimeoutError:
-            ended = Ended("nothing was heard in time")
+            ended = Ended("its time is over" if self._is_past_deadline() else "nothing was heard in time")
+        except (ProtocolError, OSError) as error:
+            ended = Ended(str(error) or type(error).__name__)
         finally:
-            await self._close(ended)
+            self._close(ended)
 
     async def _serve(self) -> None:
-        await asyncio.wait_for(self._open(), OPENING_SECONDS)
-        packets = self._packets()
-        connect = await asyncio.wait_for(packets.__anext__(), OPENING_SECONDS)
+        await self._wire.open(self._around.contexts)
+        packets = self._wire.packets()
+        connect = await self._next(packets, OPENING_SECONDS)
         if not isinstance(connect, Connect):
             raise ProtocolError("the first packet is not CONNECT")
         await self._connect(connect)
-        async for packet in packets:
-            await self._handle(packet)
-
-    async def _open(self) -> None:
-        certificate = "valid"
-        if (fault := self._take("accept")) and fault.do == "certificate":
-            certificate = fault.details.string("which")
-        elif fault:
-            await self._suffer(fault)
-        tls = TlsStream(*self._tcp, self._around.contexts[certificate])
-        await tls.open()
-        self._chain = tls.peer_chain()
-        if self._websocket:
-            self._stream = websocket = WebSocketStream(tls)
-            await websocket.open()
-        else:
-            self._stream = tls
-
-    async def _packets(self) -> AsyncIterator[ClientPacket]:
-        assert self._stream is not None
         while True:
-            for packet in self._framing.packets():
-                yield packet
-            data = await asyncio.wait_for(self._stream.read(), self._patience())
-            if not data:
-                raise Ended("the client closed the connection")
-            self._framing.feed(data)
+            await self._handle(await self._next(packets, self._patience()))
+
+    async def _next(self, packets: AsyncIterator[ClientPacket], seconds: float | None) -> ClientPacket:
+        try:
+            return await asyncio.wait_for(packets.__anext__(), seconds)
+        except StopAsyncIteration:
+            raise Ended("a newer connection" if self._kicked else "the client closed the connection") from None
 
     def _patience(self) -> float | None:
-        """Seconds until silence, or the token's end, ends the session."""
+        """Return the seconds until silence, or the service's deadline, ends the session; None for never."""
         limits = [KEEP_ALIVE_FACTOR * self._keep_alive] if self._keep_alive else []
-        deadline = self._conversation.deadline if self._conversation else None
-        if deadline is not None:
-            limits.append(max(0.0, deadline - self._around.clock()))
+        if self._active.deadline is not None:
+            limits.append(max(0.0, self._active.deadline - self._around.clock()))
         return min(limits, default=None)
 
+    def _is_past_deadline(self) -> bool:
+        deadline = self._conversation.deadline if self._conversation else None
+        return deadline is not None and deadline <= self._around.clock()
+
     async def _connect(self, connect: Connect) -> None:
-        self._client = connect.client_id
-        self._keep_alive = connect.keep_alive
-        code = UNACCEPTABLE_PROTOCOL
-        if connect.protocol_level == PROTOCOL_LEVEL:
-            code = self._login(connect)
-        self._log("connect", code=code, username=connect.username, cleanSession=connect.clean_session)
-        await self._arrive("connect")
-        present = self._conversation.session_present if self._conversation and code == ACCEPTED else False
-        await self._send(ConnAck(code, present), "connack")
+        self._wire.client, self._keep_alive = connect.client_id, connect.keep_alive
+        code = self._login(connect) if connect.protocol_level == PROTOCOL_LEVEL else UNACCEPTABLE_PROTOCOL
+        self._log_connect(connect, code)
+        await self._wire.arrive("connect")
+        present = self._active.session_present if code == ACCEPTED else False
+        await self._wire.send(ConnAck(code, present), self._wire.take("connack"))
         if code != ACCEPTED:
             raise Ended(f"CONNACK {code}")
+
+    def _log_connect(self, connect: Connect, code: int) -> None:
+        credential = "token" if connect.password else "certificate" if self._wire.chain else "none"
+        self._wire.log(
+            "connect",
+            code=code,
+            transport=self._wire.transport,
+            credential=credential,
+            username=connect.username,
+            cleanSession=connect.clean_session,
+        )
 
     def _login(self, connect: Connect) -> int:
         """Find the service that the username means and return its CONNACK code."""
@@ -179,19 +141,18 @@ class Session:
             login = parse_login(connect.username)
         except ProtocolError:
             return NOT_AUTHORIZED
-        credential = Credential(self._chain, connect.password)
+        credential = Credential(self._wire.chain, connect.password)
         if isinstance(login, DpsLogin):
             self._conversation = DpsConversation(self._around.world, login, credential)
         else:
-            self._conversation = HubConversation(self._around.world, login, credential, self._kicked)
-        self._service = self._conversation.service
+            self._conversation = HubConversation(self._around.world, login, credential, self._kick)
+        self._wire.service = self._conversation.service
         return self._conversation.connect(connect, self._around.clock())
 
-    def _kicked(self) -> None:
-        """A newer connection of the same device came; the read that waits here sees the end."""
-        self._log("kicked")
-        if self._stream:
-            self._stream.close()
+    def _kick(self) -> None:
+        """A newer connection of the same device came, or its identity went; the waiting read sees the end."""
+        self._kicked = True
+        self._wire.close()
 
     async def _handle(self, packet: ClientPacket) -> None:
         if isinstance(packet, Publish):
@@ -200,38 +161,38 @@ class Session:
             await self._subscribe(packet)
         elif isinstance(packet, Unsubscribe):
             self._active.unsubscribe(packet.filters)
-            await self._send(UnsubAck(packet.packet_id), "unsuback")
+            await self._wire.send(UnsubAck(packet.packet_id), None)
         elif isinstance(packet, PingReq):
-            await self._arrive("ping")
-            await self._send(PingResp(), "pingresp")
+            await self._wire.arrive("ping")
+            await self._wire.send(PingResp(), self._wire.take("pingresp"))
         elif isinstance(packet, Disconnect):
             raise Ended("DISCONNECT", graceful=True)
         elif not isinstance(packet, PubAck):
             raise ProtocolError("a second CONNECT")
 
     @property
-    def _active(self) -> Conversation:
+    def _active(self) -> DpsConversation | HubConversation:
         assert self._conversation is not None
         return self._conversation
 
     async def _subscribe(self, packet: Subscribe) -> None:
         codes = self._active.subscribe(packet.filters)
-        self._log("subscribe", filters=[name for name, _ in packet.filters], codes=codes)
-        await self._arrive("subscribe")
+        self._wire.log("subscribe", filters=[name for name, _ in packet.filters], codes=codes)
+        await self._wire.arrive("subscribe")
         if codes is None:
             raise Ended("a subscription that is not allowed here")
-        await self._send(SubAck(packet.packet_id, tuple(codes)), "suback")
+        await self._wire.send(SubAck(packet.packet_id, tuple(codes)), self._wire.take("suback"))
 
     async def _publish(self, packet: Publish) -> None:
         """PUBACK first, then the answer: one SDK fails on any other order."""
         if packet.qos == 2:
             raise ProtocolError("a PUBLISH at QoS 2")
         moment = self._active.moment(packet.topic)
-        self._log(moment, topic=packet.topic, bytes=len(packet.body), qos=packet.qos)
-        await self._arrive(moment)
+        self._wire.log(moment, topic=packet.topic, bytes=len(packet.body), qos=packet.qos)
+        await self._wire.arrive(moment)
         steps = self._active.publish(packet.topic, packet.body, packet.retain, self._around.clock())
         if packet.packet_id is not None:
-            await self._send(PubAck(packet.packet_id), "puback")
+            await self._wire.send(PubAck(packet.packet_id), self._wire.take("puback"))
         for step in steps:
             await self._take_step(step)
 
@@ -239,111 +200,35 @@ class Session:
         if isinstance(step, Answer):
             await self._answer(step)
         elif isinstance(step, Message):
-            self._log(step.moment, topic=step.topic, bytes=len(step.body))
-            await self._deliver(step.filter, step.topic, step.body, step.moment)
+            self._wire.log(step.moment, topic=step.topic, bytes=len(step.body))
+            await self._deliver(step.filter, step.topic, step.body, self._wire.take(step.moment))
         elif isinstance(step, Event):
-            self._log(step.name, **step.fields)
+            self._wire.log(step.name, **step.fields)
         elif isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
         elif isinstance(step, HangUp):
             raise Ended(step.reason)
 
     async def _answer(self, answer: Answer) -> None:
-        self._log(answer.moment, status=answer.reply.status, retryAfter=answer.reply.retry_after, **answer.note)
-        fault = self._take(answer.moment)
+        self._wire.log(answer.moment, status=answer.reply.status, retryAfter=answer.reply.retry_after, **answer.note)
         topic, body = encode_reply_topic(answer.reply), answer.body
+        fault = self._wire.take(answer.moment)
         if fault and fault.do == "reply":
             topic, body = altered(answer, fault.details, timestamp(self._around.clock()))
-            fault = None
         await self._deliver(REPLY_FILTER, topic, body, fault)
 
-    async def _deliver(self, filter_name: str, topic: str, body: bytes, moment: str | Fault | None) -> None:
+    async def _deliver(self, filter_name: str, topic: str, body: bytes, fault: Fault | None) -> None:
         """Publish at the QoS that was granted; without a subscription the message is lost."""
         qos = self._active.granted.get(filter_name)
         if qos is None:
-            self._log("lost", topic=topic)
+            self._wire.log("lost", topic=topic)
             return
-        self._packet_id = self._packet_id % 65535 + 1
-        await self._send(Publish(topic, body, qos, self._packet_id if qos else None), moment)
+        self._packet_id = self._packet_id % PACKET_IDS + 1
+        await self._wire.send(Publish(topic, body, qos, self._packet_id if qos else None), fault)
 
-    async def _arrive(self, moment: str) -> None:
-        """Something came in: suffer the fault that is due now."""
-        fault = self._take(moment)
-        if fault:
-            await self._suffer(fault)
-
-    async def _suffer(self, fault: Fault) -> None:
-        if fault.do in ("drop", "hang-up"):
-            raise Ended(f"fault {fault.do}", cut=fault.do == "drop")
-        if fault.do == "silence":
-            self._silent = True
-            if self._stream is None:
-                await asyncio.Event().wait()
-        elif fault.do == "delay":
-            await asyncio.sleep(float(fault.details.values["seconds"]))
-        elif fault.do == "raw":
-            await self._write(_raw(fault))
-
-    async def _send(self, packet: ServerPacket, moment: str | Fault | None) -> None:
-        """Send a packet, as the fault that is due at this moment wants it; `moment` may be that fault already."""
-        fault = self._take(moment) if isinstance(moment, str) else moment
-        if fault is None:
-            await self._write(encode_packet(packet))
-            return
-        data = encode_packet(_recoded(packet, fault))
-        if fault.do in ("silence", "delay"):
-            await self._suffer(fault)
-        await self._write(
-            {"omit": b"", "raw": _raw(fault), "duplicate": data * 2, "cut": _cut(data, fault)}.get(fault.do, data)
-        )
-        if fault.do in ("drop", "hang-up", "cut"):
-            raise Ended(f"fault {fault.do}", cut=fault.do != "hang-up")
-
-    def _take(self, moment: str) -> Fault | None:
-        fault = self._around.faults.take(moment, self._client, self._service)
-        if fault:
-            self._log("fault", on=moment, do=fault.do)
-        return fault
-
-    async def _write(self, data: bytes) -> None:
-        if data and not self._silent:
-            if self._stream is None:
-                self._tcp[1].write(data)
-            else:
-                await self._stream.write(data)
-
-    def _log(self, event: str, **fields: object) -> None:
-        self._around.log.write(event, client=self._client, service=self._service, **fields)
-
-    async def _close(self, ended: Ended) -> None:
-        self._log("disconnect", reason=str(ended))
+    def _close(self, ended: Ended) -> None:
+        self._wire.log("disconnect", reason=str(ended))
         if self._conversation:
             for step in self._conversation.closed(ended.graceful, self._around.clock()):
-                if isinstance(step, Event):
-                    self._log(step.name, **step.fields)
-        if self._stream is None:
-            self._tcp[1].close()
-        elif ended.cut:
-            self._stream.drop()
-        else:
-            self._stream.close()
-
-
-def _recoded(packet: ServerPacket, fault: Fault) -> ServerPacket:
-    """Put the fault's code into a CONNACK or SUBACK."""
-    if fault.do == "code" and isinstance(packet, ConnAck):
-        return ConnAck(fault.details.integer("code"), False)
-    if fault.do == "code" and isinstance(packet, SubAck):
-        return SubAck(packet.packet_id, tuple(fault.details.integer("code") for _ in packet.codes))
-    return packet
-
-
-def _raw(fault: Fault) -> bytes:
-    if fault.do != "raw":
-        return b""
-    text = fault.details.optional_string("hex")
-    return os.urandom(fault.details.optional_integer("size") or 64) if text is None else bytes.fromhex(text)
-
-
-def _cut(data: bytes, fault: Fault) -> bytes:
-    return data[: fault.details.optional_integer("size") or 1] if fault.do == "cut" else data
+                self._wire.log(step.name, **step.fields)
+        self._wire.close(cut=ended.cut)

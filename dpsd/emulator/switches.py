@@ -35,7 +35,10 @@ SWITCHES: dict[str, Switch] = {
     "clock-drift": _number(300, "seconds a SAS token may be past its expiry (hub's error page: 5 minutes)"),
     "hang-up-delay": _number(100, "milliseconds between a 401 reply and the end of the connection"),
     "unknown-enrollment": _words(
-        "by-type", "401", "404", meaning="no enrollment: by-type is 401002 for X.509, 404201 for a key"
+        "by-type",
+        "401",
+        "404",
+        meaning="no enrollment: by-type is 401002 for X.509; for a key 404201, or 401000 where a group has keys",
     ),
     "disabled-answer": _words(
         "status",
@@ -61,6 +64,7 @@ SWITCHES: dict[str, Switch] = {
         "close",
         meaning="a request before the subscription: its reply is lost, or the connection ends",
     ),
+    "oversized-request": _words("400", "close", meaning="a request to DPS of more than 96 KB"),
     "retained-publish": _words("ignore", "close", meaning="a request to DPS with the RETAIN flag"),
     "second-register": _words(
         "same", "new", "412", meaning="register while assigning: the same operation, a new one, or refused"
@@ -71,7 +75,8 @@ SWITCHES: dict[str, Switch] = {
         "ca",
         meaning="the hub identity of a group's device: the certificate used, or any of its CA",
     ),
-    "will-at-dps": _words("ignore", "close", meaning="a Will in a CONNECT to DPS"),
+    "will-at-dps": _words("ignore", "connack", meaning="a Will in a CONNECT to DPS"),
+    "dps-lifetime": _number(0, "seconds after which DPS ends any connection; 0: never"),
 }
 
 

@@ -76,13 +76,15 @@ class TlsStream:
                 raise TlsError(_reason(error)) from None
 
     def peer_chain(self) -> tuple[x509.Certificate, ...]:
-        """Return what the client presented, leaf first; empty when it presented nothing."""
+        """Return what the client presented, leaf first; empty when it presented nothing. Raises TlsError."""
         leaf = self._tls.get_peer_certificate()
         if leaf is None:
             return ()
         certificates = [leaf, *(self._tls.get_peer_cert_chain() or [])]
-        found = [certificate.to_cryptography() for certificate in certificates]
-        return tuple(dict.fromkeys(found))
+        try:
+            return tuple(dict.fromkeys(certificate.to_cryptography() for certificate in certificates))
+        except (ValueError, x509.InvalidVersion):
+            raise TlsError("a client certificate that cannot be read") from None
 
     async def read(self) -> bytes:
         """Return the next bytes, empty at the end; raises ConnectionError."""

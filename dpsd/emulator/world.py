@@ -117,10 +117,11 @@ class Registration:
 
 @dataclass
 class Operation:
-    """A registration in progress; its outcome shows after `polls_left` more polls."""
+    """A registration in progress; its outcome shows after `polls_left` more polls. started: seconds since 1970."""
 
     operation_id: str
     registration: Registration
+    started: float
     polls_left: int
     finished: bool = False
 
@@ -136,6 +137,7 @@ class World:
         self.hubs = {name.lower(): Hub(name.lower()) for name in hubs}
         self.registrations: dict[str, Registration] = {}
         self.operations: dict[str, Operation] = {}
+        self.last_operations: dict[str, Operation] = {}
         self.polls: dict[str, deque[float]] = {}
         self.last_keys: dict[str, tuple[str, float]] = {}
         self._random = random.Random(seed)
@@ -167,3 +169,9 @@ def timestamp(now: float) -> str:
 def _classic(name: str) -> str:
     host, _, zone = name.partition(".")
     return f"{host}.{zone.removeprefix('device.')}" if zone.startswith("device.") else name
+
+
+def device_name(name: str) -> str:
+    """Return the second name of a hub for devices, `hub.device.zone`; an address has none and is returned."""
+    host, _, zone = name.partition(".")
+    return name if not zone or zone.startswith("device.") or zone[-1].isdigit() else f"{host}.device.{zone}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dpsd.connection import Connection
-from dpsd.outputs.environment import render_environment
 from dpsd.outputs.document import render_document
+from dpsd.outputs.environment import render_environment
 
 FORMATS: dict[str, Callable[[Connection], bytes]] = {"json": render_document, "env": render_environment}

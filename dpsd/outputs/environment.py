@@ -9,7 +9,7 @@ _FORBIDDEN = frozenset("'\"\\;` ")
 
 
 def render_environment(connection: Connection) -> bytes:
-    """Return NAME='value' lines; raises Problem `assignment-invalid` for a value that would not survive both readers."""
+    """Return NAME='value' lines; raises Problem `assignment-invalid` for a value that either reader would change."""
     values = {
         "IOTHUB_HOSTNAME": connection.iothub_hostname,
         "IOTHUB_DEVICE_ID": connection.device_id,

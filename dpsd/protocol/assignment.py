@@ -6,6 +6,7 @@ must be a DNS name and a device id that IoT Hub allows.
 
 from __future__ import annotations
 
+import math
 import re
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -15,9 +16,11 @@ from dpsd.protocol.identifiers import is_device_id, is_host_name
 from dpsd.shape import ShapeError, Table
 from dpsd.text import printable
 
-_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{1,200}")
 _CLASSIC_PROFILES = (None, "classic")
+_PAYLOAD_DEPTH = 32
+"""Levels; json fails on some thousand, and indented for a file each level costs a space on every line inside it."""
 
 
 class Assignment(NamedTuple):
@@ -38,14 +41,13 @@ def parse_assignment(state: Table) -> Assignment:
     """
     try:
         _check_profile(state.values.get("connectionProfile"))
-        payload = state.optional_table("payload")
         return Assignment(
             hub=_checked(state.string("assignedHub"), is_host_name, "the assigned IoT Hub").lower(),
             device_id=_checked(state.string("deviceId"), is_device_id, "the assigned device id"),
             substatus=_token(state.optional_string("substatus")),
             assigned_at=_timestamp(state.optional_string("createdDateTimeUtc")),
             etag=_token(state.optional_string("etag")),
-            payload=None if payload is None else dict(payload.values),
+            payload=_payload(state.optional_table("payload")),
         )
     except ShapeError as error:
         raise ProtocolError(str(error)) from None
@@ -66,6 +68,22 @@ def _checked(text: str, allowed: Any, what: str) -> str:
     if not allowed(text):
         raise Problem("assignment-invalid", f"{what} is not a valid name: '{printable(text)}'")
     return text
+
+
+def _payload(payload: Table | None) -> dict[str, Any] | None:
+    if payload is None:
+        return None
+    if not _is_storable(payload.values, _PAYLOAD_DEPTH):
+        said = f"the payload has more than {_PAYLOAD_DEPTH} levels, or a number that JSON does not have"
+        raise Problem("assignment-invalid", said)
+    return dict(payload.values)
+
+
+def _is_storable(value: Any, levels: int) -> bool:
+    if isinstance(value, (dict, list)):
+        inner = value.values() if isinstance(value, dict) else value
+        return levels > 0 and all(_is_storable(one, levels - 1) for one in inner)
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _token(text: str | None) -> str:

@@ -1,8 +1,8 @@
 """DPS over MQTT: topics and bodies, in both directions. Floor 1.
 
 Source: Microsoft's "Communicate with DPS using MQTT" page, the device runtime REST specification, and recorded
-sessions. The status in a reply's topic is about the request; whether the device is assigned stands in the body: `failed` and
-`disabled` come on 200.
+sessions. The status in a reply's topic is about the request; whether the device is assigned stands in the body:
+`failed` and `disabled` come on 200.
 """
 
 from __future__ import annotations

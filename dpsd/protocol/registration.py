@@ -16,6 +16,7 @@ changes nothing. The status of a reply and the status in its body decide togethe
 from __future__ import annotations
 
 import enum
+import re
 from typing import Any, NamedTuple
 
 from dpsd.errors import Problem, ProtocolError
@@ -31,6 +32,9 @@ WAIT_IN_ATTEMPT = 60
 """Seconds; a longer wait ends the attempt, and a later one resumes the operation."""
 RETRY_AFTER_MAX = 24 * 3600
 """Seconds; the longest retry-after of an error that is followed."""
+
+_OPERATION_ID = re.compile(r"[!-~]{1,256}")
+"""Opaque, 55 characters when seen live; it goes into a topic and onto the command line of a later attempt."""
 
 
 class State(enum.Enum):
@@ -132,9 +136,10 @@ class Registration:
         raise _not_assigned(operation)
 
     def _wait(self, reply: dps.Reply, operation: dps.Operation) -> Wait:
-        self.operation_id = operation.operation_id or self.operation_id
-        if self.operation_id is None:
-            raise ProtocolError("operationId: is missing")
+        operation_id = operation.operation_id or self.operation_id
+        if operation_id is None or not _OPERATION_ID.fullmatch(operation_id):
+            raise ProtocolError("operationId: expected 1 to 256 printable characters")
+        self.operation_id = operation_id
         seconds = poll_delay(reply.retry_after)
         if seconds > WAIT_IN_ATTEMPT:
             raise Problem("dps-assigning", f"DPS asks to poll again in {seconds} s", retry_after=seconds)
@@ -176,7 +181,7 @@ def _fault_problem(reply: dps.Reply, fault: dps.Fault) -> Problem:
 
 
 def _told(fault: dps.Fault) -> str:
-    code = "" if fault.error_code is None else f", error {fault.error_code}"
+    code = "" if fault.error_code is None else f", error {printable(fault.error_code, 20)}"
     message = f": {printable(fault.message)}" if fault.message else ""
     tracking = f" (tracking id {printable(fault.tracking_id, 60)})" if fault.tracking_id else ""
     return code + message + tracking

@@ -62,7 +62,7 @@ def encode_token(resource: str, expiry: int, sign: Callable[[bytes], bytes], key
 
 def parse_token(text: str) -> Token:
     """Parse a token; fields in any order; raises ProtocolError (which never repeats the token)."""
-    if not text.startswith(_PREFIX):
+    if not text.isascii() or not text.startswith(_PREFIX):
         raise ProtocolError("not a shared access signature")
     pairs = text[len(_PREFIX) :].split("&")
     fields = {name: value for name, _, value in (pair.partition("=") for pair in pairs)}

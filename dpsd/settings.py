@@ -1,0 +1,238 @@
+"""The settings: the record they end in, and one table that says what each may be. Floor 1.
+
+Adding a setting is one row in `SETTINGS` and one field in a record.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from dpsd.protocol.identifiers import DPS_PORT, Endpoint, is_id_scope, parse_endpoint
+from dpsd.text import printable
+
+PAYLOAD_LIMIT = 64 * 1024
+"""Bytes of the largest payload, so that the register message stays below DPS's 96 KB."""
+
+_PADDED_BASE64 = re.compile(r"[A-Za-z0-9+/]+={1,2}")
+
+
+class Dps(NamedTuple):
+    id_scope: str
+    global_endpoint: Endpoint
+    registration_id: str | None
+    payload: dict[str, Any] | None
+    payload_file: str | None
+    api_version: str
+
+
+class CredentialFiles(NamedTuple):
+    type: str
+    store: str
+    certificate_file: str | None
+    private_key_file: str | None
+    primary_key_file: str | None
+    secondary_key_file: str | None
+
+
+class Network(NamedTuple):
+    transport: str
+    proxy: str | None
+    trusted_roots: str
+
+
+class Hub(NamedTuple):
+    check: str
+    allow: tuple[str, ...]
+
+
+class Outputs(NamedTuple):
+    environment: bool
+    connection_string: bool
+
+
+class Config(NamedTuple):
+    """The effective configuration; every value has passed its check."""
+
+    dps: Dps
+    credential: CredentialFiles
+    network: Network
+    hub: Hub
+    outputs: Outputs
+
+
+def check_payload(payload: dict[str, Any]) -> None:
+    """Raise ValueError unless `payload` is JSON of at most PAYLOAD_LIMIT bytes."""
+    try:
+        size = len(json.dumps(payload, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {printable(error)}") from None
+    if size > PAYLOAD_LIMIT:
+        raise ValueError(f"has {size} bytes as JSON, {PAYLOAD_LIMIT} are allowed")
+
+
+class Setting(NamedTuple):
+    """One key. check: takes the TOML value, returns what the record holds, raises ValueError with what is wrong."""
+
+    check: Callable[[Any], Any]
+    default: Any
+    meaning: str
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, found {_noun(value)}")
+    if not value:
+        raise ValueError("is empty")
+    return value
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, found {_noun(value)}")
+    return value
+
+
+def _one_of(*allowed: str, later: tuple[str, ...] = ()) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        text = _text(value)
+        if text in later:
+            raise ValueError(f"'{text}' is not available in this version; use {_or(allowed)}")
+        if text not in allowed:
+            raise ValueError(f"'{printable(text)}' is not one of {_or(allowed)}{nearest(text, allowed)}")
+        return text
+
+    return check
+
+
+def _id_scope(value: Any) -> str:
+    text = _text(value)
+    if not is_id_scope(text):
+        raise ValueError(f"'{printable(text)}' is not an id scope; copy it from the DPS overview page (0ne...)")
+    return text
+
+
+def _endpoint(value: Any) -> Endpoint:
+    return parse_endpoint(_text(value))
+
+
+def _api_version(value: Any) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", text):
+        raise ValueError(f"'{printable(text)}' is not a version such as 2019-03-31")
+    return text
+
+
+def _payload(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a table, found {_noun(value)}")
+    check_payload(value)
+    return value
+
+
+def _path(value: Any) -> str:
+    """Refuse a pasted key too, which may start with a slash: from here on a path is shown in messages."""
+    text = _text(value)
+    if not text.startswith("/") or "\0" in text or _PADDED_BASE64.fullmatch(text):
+        raise ValueError("is not an absolute path")
+    return text
+
+
+def _published_path(value: Any) -> str:
+    path = _path(value)
+    if not re.fullmatch(r"[!-~]+", path) or re.search(r"[\"'\\;]", path):
+        raise ValueError(f"'{printable(path)}' has a character that connection.env cannot carry")
+    return path
+
+
+def _roots(value: Any) -> str:
+    text = _text(value)
+    return text if text in ("system", "azure") else _path(text)
+
+
+def _not_yet(value: Any) -> None:
+    raise ValueError("is not available in this version; leave it out")
+
+
+def _not_yet_true(value: Any) -> bool:
+    if _boolean(value):
+        raise ValueError("true is not available in this version; leave it out")
+    return False
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise ValueError("expected a list of host name patterns")
+    return tuple(value)
+
+
+REQUIRED = object()
+
+SETTINGS: dict[str, Setting] = {
+    "dps.id_scope": Setting(_id_scope, REQUIRED, "the id scope of the Device Provisioning Service"),
+    "dps.global_endpoint": Setting(
+        _endpoint, Endpoint("global.azure-devices-provisioning.net", DPS_PORT), "host, host:port or [v6]:port"
+    ),
+    "dps.registration_id": Setting(_text, None, "default: the certificate's CN, lower-cased"),
+    "dps.payload": Setting(_payload, None, "a table for the custom allocation policy"),
+    "dps.payload_file": Setting(_path, None, "a JSON file instead of payload"),
+    "dps.api_version": Setting(_api_version, "2019-03-31", "the DPS device API version"),
+    "credential.type": Setting(_one_of("x509", "symmetric_key"), REQUIRED, "x509 or symmetric_key"),
+    "credential.store": Setting(
+        _one_of("files", later=("sealed", "pkcs11", "systemd", "rpi-firmware")), "files", "where the credential is"
+    ),
+    "credential.certificate_file": Setting(_published_path, None, "PEM: the leaf first, then its intermediates"),
+    "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
+    "credential.primary_key_file": Setting(_path, None, "base64 of 16 to 64 bytes, one line"),
+    "credential.secondary_key_file": Setting(_path, None, "tried once when the primary key is refused"),
+    "network.transport": Setting(_one_of("mqtt", later=("websocket", "auto")), "mqtt", "mqtt is port 8883"),
+    "network.proxy": Setting(_not_yet, None, "not available in this version"),
+    "network.trusted_roots": Setting(_roots, "system", "system, azure, or a PEM file"),
+    "hub.check": Setting(_one_of("before-ready", "after-ready", "off"), "before-ready", "accepted, not used yet"),
+    "hub.allow": Setting(_patterns, (), "assignments to other hubs are refused"),
+    "outputs.environment": Setting(_boolean, True, "write connection.env"),
+    "outputs.connection_string": Setting(_not_yet_true, False, "not available in this version"),
+}
+
+MISSPELLINGS = {
+    "idscope": "dps.id_scope",
+    "scope_id": "dps.id_scope",
+    "scopeid": "dps.id_scope",
+    "scope": "dps.id_scope",
+    "registrationid": "dps.registration_id",
+    "device_id": "dps.registration_id",
+    "deviceid": "dps.registration_id",
+    "endpoint": "dps.global_endpoint",
+    "globalendpoint": "dps.global_endpoint",
+    "provisioning_host": "dps.global_endpoint",
+    "method": "credential.type",
+    "attestation": "credential.type",
+    "certificate": "credential.certificate_file",
+    "cert_file": "credential.certificate_file",
+    "identity_cert": "credential.certificate_file",
+    "key_file": "credential.private_key_file",
+    "private_key": "credential.private_key_file",
+    "identity_pk": "credential.private_key_file",
+    "symmetric_key": "credential.primary_key_file",
+    "primary_key": "credential.primary_key_file",
+    "secondary_key": "credential.secondary_key_file",
+}
+"""Names that other DPS clients use, lower-cased and without their table."""
+
+
+def nearest(text: str, allowed: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only when something is wrong
+
+    close = get_close_matches(text.lower(), list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _noun(value: object) -> str:
+    nouns = {"dict": "a table", "list": "a list", "str": "a string", "bool": "a boolean", "int": "an integer"}
+    return nouns.get(type(value).__name__, f"a {type(value).__name__}")
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return " or ".join(names)

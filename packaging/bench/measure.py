@@ -1,0 +1,143 @@
+"""Runs inside a Debian 13 root, on its own python3: measures dpsd beside two scripts, and prints one JSON object.
+
+Arguments: `costs` or `wire`, the address and port of DPS or of the slow relay before it, the id scope, and a folder
+with the device's credential and the emulator's ca.pem. Times are seconds, sizes MiB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+RUNS = 15
+SLOW_RUNS = 3
+NOTIFY = "/tmp/notify"
+ERRORS = "/tmp/errors"
+STATE = ("/var/lib/dpsd", "/run/dpsd")
+BARE = ["/usr/bin/python3", "-I", "/bench/bare.py"]
+DPSD = ["/usr/bin/dpsd"]
+
+
+def main(what: str, dps: str, scope: str, folder: str) -> None:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(NOTIFY)
+    configure(dps, scope, folder)
+    print(json.dumps({"costs": costs, "wire": wire}[what](listener, dps, scope, folder)))
+    os.unlink(NOTIFY)
+
+
+def costs(listener: socket.socket, dps: str, scope: str, folder: str) -> dict[str, Any]:
+    """What a boot costs on a fast network, beside the two scripts."""
+    azure = ["/usr/bin/python3", "/bench/register_by_sdk.py", dps.partition(":")[0], scope, folder]
+    boots = [first_boot(listener) for _ in range(5)]
+    pairs = [(to_ready(DPSD, listener), to_ready(BARE, listener)) for _ in range(RUNS)]
+    return {
+        "first boots": boots,
+        "azure runs": [usage(azure) for _ in range(5)],
+        "attempts": [usage([*DPSD, "attempt", "--force"]) for _ in range(3)],
+        "warm": [warm for warm, _ in pairs],
+        "bare": [bare for _, bare in pairs],
+        "warm RSS": warm_memory(listener),
+    }
+
+
+def wire(listener: socket.socket, relay: str, scope: str, folder: str) -> dict[str, Any]:
+    """First boots through the slow relay, and its round trips."""
+    return {"round trips": round_trips(relay), "first boots": [first_boot(listener) for _ in range(SLOW_RUNS)]}
+
+
+def configure(dps: str, scope: str, folder: str) -> None:
+    os.makedirs("/etc/dpsd", exist_ok=True)
+    with open("/etc/dpsd/dpsd.toml", "w") as file:
+        file.write(f'[dps]\nid_scope = "{scope}"\nglobal_endpoint = "{dps}"\n[credential]\ntype = "x509"\n')
+        file.write(f'certificate_file = "{folder}/device.pem"\nprivate_key_file = "{folder}/device.key"\n')
+        file.write(f'[network]\ntrusted_roots = "{folder}/ca.pem"\n')
+
+
+def first_boot(listener: socket.socket) -> dict[str, float]:
+    """Start dpsd without any state; wall time and CPU until READY=1, worker included, and what stays in memory."""
+    for place in STATE:
+        shutil.rmtree(place, ignore_errors=True)
+    pid, started = spawn(DPSD), time.monotonic()
+    await_ready(listener)
+    wall, rss = time.monotonic() - started, resident(pid)
+    time.sleep(0.1)  # until it has taken the worker's end, and with it the worker's CPU
+    os.kill(pid, signal.SIGKILL)  # so that its own end is not among what is counted
+    _, _, used = os.wait4(pid, 0)
+    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "RSS": rss}
+
+
+def warm_memory(listener: socket.socket) -> float:
+    pid = spawn(DPSD)
+    await_ready(listener)
+    rss = resident(pid)
+    stop(pid)
+    return rss
+
+
+def to_ready(command: list[str], listener: socket.socket) -> float:
+    started = time.monotonic()
+    pid = spawn(command)
+    await_ready(listener)
+    taken = time.monotonic() - started
+    stop(pid)
+    return taken
+
+
+def round_trips(relay: str) -> list[float]:
+    """Send a byte to the relay's echo and back, several times."""
+    host, _, port = relay.partition(":")
+    taken: list[float] = []
+    with socket.create_connection((host, int(port) + 1)) as connection:
+        for _ in range(RUNS):
+            started = time.monotonic()
+            connection.sendall(b".")
+            connection.recv(1)
+            taken.append(time.monotonic() - started)
+    return taken[1:]  # the first waits for the handshake that the relay plays
+
+
+def usage(command: list[str]) -> dict[str, float]:
+    """Run a command to its end; its CPU, and its peak memory."""
+    pid = spawn(command)
+    _, status, used = os.wait4(pid, 0)
+    if status != 0:
+        with open(ERRORS) as file:
+            sys.exit(f"{command} ended with wait status {status}:\n{file.read()}")
+    return {"cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024}
+
+
+def spawn(command: list[str]) -> int:
+    written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_OPEN, 2, ERRORS, written, 0o600)]
+    environment = {"PATH": "/usr/bin", "NOTIFY_SOCKET": NOTIFY, "PYTHONPATH": "/bench/azure-packages"}
+    return os.posix_spawn(command[0], command, environment, file_actions=quiet)
+
+
+def await_ready(listener: socket.socket) -> None:
+    listener.settimeout(60)
+    while listener.recv(4096) != b"READY=1":
+        pass
+
+
+def resident(pid: int) -> float:
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS:"))
+
+
+def stop(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

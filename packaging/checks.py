@@ -1,0 +1,62 @@
+"""./dev test: the linters, the type checker, and pytest, whose closing line comes last."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import environments
+import namespace
+import places
+from command import show
+from prerequisites import LAB, require
+
+OLDEST_PYTHON = "3.10"
+
+
+def test(arguments: Sequence[str]) -> int:
+    """All checks, or only pytest with the arguments if there are any besides --full. The exit status."""
+    if os.geteuid() == 0:
+        require(LAB)
+        namespace.enter()
+    else:
+        print("dev: not root, so nothing will be built or booted", file=sys.stderr)
+    python = environments.python_of(environments.development())
+    chosen = [word for word in arguments if word != "--full"]
+    marks = [] if "--full" in arguments else ["-m", "not full"]
+    if chosen:
+        return pytest(python, [*marks, *chosen])
+    return lint(python) or with_old_paho(python, marks) or pytest(python, marks)
+
+
+def lint(python: Path) -> int:
+    """What can be known without running anything."""
+    cache = f"--cache-dir={places.BUILD / 'mypy-cache'}"
+    for words in (
+        ["ruff", "check", "--quiet", f"--cache-dir={places.BUILD / 'ruff-cache'}"],
+        ["mypy", "--no-error-summary", cache],
+        ["mypy", "--no-error-summary", cache, f"--python-version={OLDEST_PYTHON}"],
+    ):
+        print("dev:", *words[:1], *words[3:], flush=True)
+        status = show([python, "-m", *words])
+        if status != 0:
+            return status
+    return 0
+
+
+def with_old_paho(python: Path, marks: Sequence[str]) -> int:
+    """The tests on real sockets once more, with the paho of Debian 12."""
+    sockets = places.CHECKOUT / "tests/sockets"
+    if not sockets.is_dir():
+        return 0
+    print("dev: tests/sockets with paho-mqtt 1.6.1", flush=True)
+    paho = environments.packages_of(environments.OLD_PAHO)
+    return pytest(python, [*marks, "--quiet", str(sockets)], str(paho))
+
+
+def pytest(python: Path, arguments: Sequence[str], packages: str = "") -> int:
+    """Run pytest, with a folder of other packages first if one is given. The exit status."""
+    environment = {**os.environ, **({"PYTHONPATH": packages} if packages else {})}
+    return show([python, "-m", "pytest", *arguments], environment=environment)

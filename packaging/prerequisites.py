@@ -1,0 +1,41 @@
+"""Debian packages that a verb needs on this host: installed by root, named to anybody else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+
+from command import show
+from failure import Failure
+
+# The command that shows that it is there, and its package.
+LAB = {
+    "mmdebstrap": "mmdebstrap",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "systemd-nspawn": "systemd-container",
+    "unshare": "util-linux",
+}
+
+
+def require(needed: Mapping[str, str]) -> None:
+    """Install what is missing. Raises Failure with the command to run where that takes root."""
+    missing = sorted({package for command, package in needed.items() if not shutil.which(command)})
+    if not missing:
+        return
+    names = " ".join(missing)
+    hint = f"as root, run: apt-get update && apt-get install {names}"
+    if os.geteuid() != 0:
+        raise Failure(f"missing Debian packages: {names}", hint)
+    print(f"dev: installing {names}", flush=True)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["--yes", "--no-install-recommends", "install", *missing]):
+        if show(["apt-get", "--quiet=2", *words], environment=quiet) != 0:
+            raise Failure(f"apt-get {words[0]} failed, see above", hint)
+
+
+def require_root(deed: str) -> None:
+    """Raises Failure when this is not root."""
+    if os.geteuid() != 0:
+        raise Failure(f"only root may {deed}", "run it with sudo, or as root")

@@ -1,0 +1,133 @@
+"""Debian roots: made once by mmdebstrap, kept below build/roots, and laid under overlays for each use."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import places
+from command import run
+from sources import sources_for
+
+RELEASES = ("bookworm", "trixie")  # those that are supported
+RUNTIME = (
+    "python3",
+    "python3-paho-mqtt",
+    "python3-cryptography",
+    "python3-pyudev",
+    "python3-sdnotify",
+    "ca-certificates",
+)
+INIT = ("systemd", "systemd-sysv", "dbus", "udev")
+AGENTS = ("mosquitto", "mosquitto-clients")
+BUILDING = ("debhelper", "dh-python", "pybuild-plugin-pyproject", "python3", "python3-setuptools", "lintian")
+APT_KEPT = re.compile(r'^Acquire::(?:https?(?:::.*)?|Retries|Check-Valid-Until|Check-Date) "[^"]+";$', re.M)
+
+
+class Root(NamedTuple):
+    """What a Debian root is made of."""
+
+    release: str
+    packages: tuple[str, ...]
+
+
+def device(release: str) -> Root:
+    """A small device: real systemd, what dpsd depends on, and an agent that knows nothing of dpsd."""
+    return Root(release, (*INIT, *RUNTIME, *AGENTS))
+
+
+def workshop() -> Root:
+    """Where the package is built, whatever the host: Debian 13 puts units below /usr/lib."""
+    return Root("trixie", BUILDING)
+
+
+def made(root: Root) -> Path:
+    """The folder of a root, made by mmdebstrap if it is not there. Raises Failure if that cannot be done."""
+    sources = sources_for(root.release)
+    mark = hashlib.sha256("\n".join([root.release, *root.packages, sources]).encode()).hexdigest()[:12]
+    folder = places.ROOTS / f"{root.release}-{mark}"
+    places.ROOTS.mkdir(parents=True, exist_ok=True)
+    with only_one(places.ROOTS / f".{folder.name}.lock"):
+        if not folder.is_dir():
+            bootstrap(root, sources, folder)
+    return folder
+
+
+def bootstrap(root: Root, sources: str, folder: Path) -> None:
+    """Make a minimal Debian with the root's packages in a folder that appears only when it is whole."""
+    print(f"dev: making a Debian root, {root.release} with {len(root.packages)} packages", flush=True)
+    partial = folder.with_name(f".{folder.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    settings = folder.with_name(f".{folder.name}.apt.conf")
+    settings.write_text("\n".join(APT_KEPT.findall(run(["apt-config", "dump"]))) + "\n")
+    run(
+        [
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=minbase",
+            f"--include={','.join(root.packages)}",
+            f"--aptopt={settings}",
+            "--skip=output/dev",
+            root.release,
+            partial,
+            "-",
+        ],
+        stdin=sources,
+    )
+    partial.rename(folder)
+
+
+@contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """One process at a time."""
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+class Disk(NamedTuple):
+    """A writable copy of a root that costs nothing: what is written lies above the layers below."""
+
+    place: Path
+    lower: tuple[Path, ...]
+
+    @property
+    def root(self) -> Path:
+        """Where it is mounted."""
+        return self.place / "root"
+
+    @property
+    def layers(self) -> tuple[Path, ...]:
+        """For overlays over this one, once it is unmounted."""
+        return (self.place / "upper", *self.lower)
+
+
+def overlay(name: str, *lower: Path) -> Disk:
+    """Mount a disk below SCRATCH that shows `lower`, the first on top."""
+    disk = Disk(places.SCRATCH / f"{name}-{secrets.token_hex(4)}", lower)
+    for part in ("upper", "work", "root"):
+        (disk.place / part).mkdir(parents=True)
+    layers = ":".join(str(layer) for layer in lower)
+    options = f"lowerdir={layers},upperdir={disk.place / 'upper'},workdir={disk.place / 'work'}"
+    run(["mount", "-t", "overlay", "overlay", "-o", options, disk.root])
+    return disk
+
+
+def unmount(disk: Disk) -> None:
+    """Take a disk out; its layers stay."""
+    run(["umount", disk.root])
+
+
+def discard(disk: Disk) -> None:
+    """Drop a disk and all that was written to it."""
+    if disk.root.is_mount():
+        unmount(disk)
+    shutil.rmtree(disk.place)

@@ -1,0 +1,174 @@
+"""The laboratory: a device's disk, its configuration, its agents, and the emulator it talks to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from failure import Failure
+from machine import Machine, eventually
+from network import Network
+
+# What is put over the emulator's ready-made group: a custom allocation, which sends the device a payload.
+GROUP = {
+    "enrollmentGroupId": "x509-fleet",
+    "allocationPolicy": "custom",
+    "x-allocation": {"payload": {"rotation": "weekly"}},
+}
+
+Layers = tuple[Path, ...]  # of a disk, the upper one first
+Device = Callable[[Layers], Machine]  # makes a device with such a disk
+
+DPS = "127.0.0.1"
+HUB = "contoso.azure-devices.net"
+HUB_ADDRESS = "127.0.0.2"
+READY = "/run/dpsd/provisioned"
+
+CONFIGURATION = """\
+[dps]
+id_scope = "{scope}"
+global_endpoint = "127.0.0.1"
+
+[credential]
+type = "x509"
+certificate_file = "/etc/dpsd/device.pem"
+private_key_file = "/etc/dpsd/device.key"
+
+[network]
+trusted_roots = "/etc/dpsd/ca.pem"
+"""
+
+# Sends one message to the hub, with nothing but what the daemon published, by a client that is not ours.
+TELEMETRY = """\
+[Unit]
+After=dpsd-provisioned.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+EnvironmentFile=/var/lib/dpsd/connection.env
+ExecStart=/usr/bin/mosquitto_pub --host ${IOTHUB_HOSTNAME} --port ${IOTHUB_MQTT_PORT} \\
+    --id ${IOTHUB_DEVICE_ID} --username ${IOTHUB_MQTT_USERNAME} --protocol-version mqttv311 \\
+    --cafile /etc/dpsd/ca.pem --cert ${X509_CERT_FILE} --key ${X509_KEY_FILE} --qos 1 \\
+    --topic devices/${IOTHUB_DEVICE_ID}/messages/events/ --message hello-from-the-agent
+
+[Install]
+WantedBy=dpsd-provisioned.target
+"""
+
+# Runs for ever.
+STEADY = """\
+[Unit]
+After=dpsd-provisioned.target
+
+[Service]
+ExecStart=/bin/sleep infinity
+
+[Install]
+WantedBy=dpsd-provisioned.target
+"""
+AGENTS = {"telemetry.service": TELEMETRY, "steady.service": STEADY}
+WANTS = "etc/systemd/system/dpsd-provisioned.target.wants"
+
+
+def add_agents(root: Path) -> None:
+    """Put the agents on a disk, enabled as systemctl would."""
+    (root / WANTS).mkdir()
+    for name, text in AGENTS.items():
+        (root / "etc/systemd/system" / name).write_text(text)
+        (root / WANTS / name).symlink_to(f"/etc/systemd/system/{name}")
+
+
+def add_names(root: Path) -> None:
+    """Let the disk know the hub's address, as DNS would."""
+    (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{HUB_ADDRESS} {HUB}\n")
+
+
+def daemon_group(root: Path) -> int:
+    """The id of the group dpsd on a disk."""
+    groups = (line.split(":") for line in (root / "etc/group").read_text().splitlines())
+    return next(int(fields[2]) for fields in groups if fields[0] == "dpsd")
+
+
+def put(root: Path, name: str, data: bytes, mode: int = 0o644) -> None:
+    """Put a file into /etc/dpsd, whole from the start, as root:dpsd; also while the device runs."""
+    partial = root / "root" / name
+    partial.write_bytes(data)
+    partial.chmod(mode)
+    os.chown(partial, 0, daemon_group(root))
+    partial.rename(root / "etc/dpsd" / name)
+
+
+class Emulator:
+    """A DPS and a hub on the standard ports of a network, and a device that is enrolled there."""
+
+    def __init__(self, network: Network, folder: Path) -> None:
+        self.network = network
+        self.folder = folder
+        self._log = folder / "exchanges.jsonl"
+        self._enrollments = folder / "enrollments.json"
+        self._enrollments.write_text(json.dumps({"enrollmentGroups": [GROUP]}))
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Listen. Raises Failure when it does not within seconds."""
+        command = [*self.network.enter, sys.executable, "-m", "dpsd.emulator", f"--directory={self.folder}"]
+        options = [
+            f"--address={DPS}",
+            f"--hub={HUB}={HUB_ADDRESS}",
+            "--switch=retry-after=1",
+            f"--enrollments={self._enrollments}",
+        ]
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [*command, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
+            )
+        eventually(self._listens, "the emulator listens")
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise Failure(f"the emulator does not start:\n{self._log.read_text()}", "")
+        return bool(self.exchanges())
+
+    def stop(self) -> None:
+        """Be gone."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(10)
+        self._process = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._process is not None
+
+    def exchanges(self) -> list[dict[str, Any]]:
+        """What it logged so far."""
+        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        """The exchanges of one kind."""
+        return [exchange for exchange in self.exchanges() if exchange["event"] == event]
+
+    def devices(self) -> set[tuple[str, str]]:
+        """The hub and the id of each device that was assigned."""
+        assigned = [exchange for exchange in self.exchanges() if exchange.get("registrationStatus") == "assigned"]
+        return {(exchange["assignedHub"], exchange["deviceId"]) for exchange in assigned}
+
+    def give_credential(self, root: Path) -> None:
+        """Put the device's certificate with its intermediate, its key, and the CA to trust on a disk."""
+        device = self.folder / "devices/x509-group"
+        put(root, "ca.pem", (self.folder / "ca.pem").read_bytes())
+        put(root, "device.pem", (device / "device.pem").read_bytes())
+        put(root, "device.key", (device / "device.key").read_bytes(), 0o640)
+
+    def configuration(self) -> bytes:
+        """A dpsd.toml for the device."""
+        device = json.loads((self.folder / "devices/x509-group/device.json").read_text())
+        return CONFIGURATION.format(scope=device["idScope"]).encode()

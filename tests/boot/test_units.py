@@ -1,0 +1,39 @@
+"""The units as systemd itself judges them."""
+
+from __future__ import annotations
+
+import pytest
+from machine import Machine
+
+from tests.boot.lab import Device, Layers
+
+pytestmark = pytest.mark.root
+
+EXPOSURE = 11  # tenths, as --threshold= counts
+
+
+@pytest.fixture
+def unconfigured(device: Device, installed: Layers) -> Machine:
+    """A device with the package and nothing else."""
+    machine = device(installed)
+    machine.boot()
+    return machine
+
+
+def test_units_hold_before_systemd(unconfigured: Machine) -> None:
+    units = unconfigured.run("sh", "-c", "ls -d /usr/lib/systemd/system/dpsd*").split()
+    assert len(units) == 5
+    assert unconfigured.attempt("systemd-analyze", "verify", "--man=no", *units) == (0, "")
+    security = ("systemd-analyze", "security", "--no-pager", f"--threshold={EXPOSURE}", "dpsd.service")
+    assert unconfigured.attempt(*security).status == 0
+
+
+def test_unconfigured_is_no_failure(unconfigured: Machine) -> None:
+    daemon = unconfigured.properties("dpsd.service")
+    assert (daemon["ActiveState"], daemon["Result"], daemon["ConditionResult"]) == (
+        "inactive",
+        "success",
+        "no",
+    )
+    assert unconfigured.run("systemctl", "is-system-running").strip() == "running"
+    assert unconfigured.run("id", "--name", "--groups", "dpsd").split() == ["dpsd", "dpsd-agents"]

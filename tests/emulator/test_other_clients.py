@@ -1,0 +1,78 @@
+"""The oracle from outside: clients that share no code with us register, connect and send."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.emulator.registering import password, register
+from tests.emulator_process import ROOT, EmulatorProcess
+
+SDK = ("azure-iot-device==2.14.0",)
+SDK_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def sdk_python() -> Path:
+    """The interpreter of an environment with Microsoft's SDK, made once and kept."""
+    folder = ROOT / "build" / "venvs" / f"azure-{sys.version_info.major}.{sys.version_info.minor}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    python, complete = folder / "bin" / "python", folder / "complete"
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            venv.create(folder, clear=True, with_pip=True)
+            pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+            subprocess.run([*pip, *SDK], check=True, timeout=280)
+            complete.touch()
+    return python
+
+
+@pytest.mark.parametrize(
+    ("name", "transport"),
+    [
+        ("symmetric-individual", "mqtt"),
+        ("symmetric-group", "websocket"),
+        ("x509-individual", "websocket"),
+        ("x509-group", "mqtt"),
+    ],
+)
+def test_microsofts_sdk_registers_and_uses_its_hub(
+    emulator: EmulatorProcess, sdk_python: Path, name: str, transport: str
+) -> None:
+    if transport == "websocket" and not emulator.websocket_port:
+        pytest.skip("the SDK knows port 443 only, which is not permitted here")
+    script = [str(sdk_python), str(Path(__file__).with_name("azure_device.py")), str(emulator.device(name))]
+    where = [emulator.address, emulator.id_scope, str(emulator.ca), transport]
+    done = subprocess.run([*script, *where], capture_output=True, text=True, timeout=SDK_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert (outcome["status"], outcome["device"], outcome["hub"] in emulator.hubs) == ("assigned", name, True)
+    assert outcome["twin"] == {"desired": {"$version": 1}, "reported": {"transport": transport, "$version": 2}}
+    assert emulator.wait_for("connect", client=name, service="dps")["transport"] == transport
+    assert emulator.wait_for("message", client=name)["body"] == f"hello from {name} over {transport}"
+
+
+@pytest.mark.skipif(shutil.which("mosquitto_pub") is None, reason="needs mosquitto-clients")
+@pytest.mark.parametrize("name", ["x509-group", "symmetric-individual"])
+def test_mosquitto_sends_a_message_to_the_hub(emulator: EmulatorProcess, name: str) -> None:
+    hub, since = register(emulator, name)["assignedHub"], len(emulator.lines())
+    command = ["mosquitto_pub", "-h", hub, "-p", str(emulator.port), "--cafile", str(emulator.ca), "-V", "mqttv311"]
+    login = ["-i", name, "-u", f"{hub}/{name}/?api-version=2021-04-12"]
+    message = ["-q", "1", "-t", f"devices/{name}/messages/events/", "-m", f"mosquitto {time.time()}"]
+    subprocess.run([*command, *login, *_credential(emulator, name, hub), *message], check=True, timeout=20)
+    assert emulator.wait_for("message", since=since, client=name)["body"] == message[-1]
+
+
+def _credential(emulator: EmulatorProcess, name: str, hub: str) -> list[str]:
+    secret = password(emulator, name, f"{hub}/devices/{name}")
+    device = emulator.device(name)
+    return ["-P", secret] if secret else ["--cert", str(device / "device.pem"), "--key", str(device / "device.key")]

@@ -1,0 +1,146 @@
+"""A board for tests: a folder with a configuration and a credential, and the two commands as processes of their own."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dpsd.protocol.sas import derive_device_key, parse_key
+from tests.emulator_process import ROOT, EmulatorProcess
+
+LIMIT = 60.0
+_NUMBERS = itertools.count(1)
+
+
+class Board:
+    """One device of the emulator's symmetric group, with a registration id of its own."""
+
+    def __init__(self, folder: Path, emulator: EmulatorProcess, registration_id: str = "") -> None:
+        self.folder = folder
+        self.emulator = emulator
+        self.registration_id = registration_id or f"board-{os.getpid()}-{next(_NUMBERS)}"
+        self.config, self.key = folder / "dpsd.toml", folder / "device.symkey"
+        self.state, self.run = folder / "state", folder / "run"
+        self.connection = self.state / "connection.json"
+        self.secret = self._derived_key()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write_key(self.key, self.secret)
+        self.configure()
+
+    def _derived_key(self) -> str:
+        group = parse_key((self.emulator.directory / "groups/symmetric-fleet/primary.key").read_bytes())
+        return base64.b64encode(derive_device_key(group, self.registration_id)).decode()
+
+    def write_key(self, path: Path, key: str) -> None:
+        path.touch(mode=0o600)
+        path.write_text(key + "\n")
+
+    def configure(self, **replaced: str) -> None:
+        """Write the configuration; replaced: TOML text by key, other than what a good board has."""
+        values = {
+            "id_scope": f'"{self.emulator.id_scope}"',
+            "global_endpoint": f'"{self.emulator.address}:{self.emulator.port}"',
+            "registration_id": f'"{self.registration_id}"',
+            "primary_key_file": f'"{self.key}"',
+            "trusted_roots": f'"{self.emulator.ca}"',
+            "more": "",
+            **replaced,
+        }
+        self.config.write_text(
+            "[dps]\nid_scope = {id_scope}\nglobal_endpoint = {global_endpoint}\nregistration_id = {registration_id}\n"
+            '[credential]\ntype = "symmetric_key"\nprimary_key_file = {primary_key_file}\n{more}\n'
+            "[network]\ntrusted_roots = {trusted_roots}\n".format(**values)
+        )
+
+    def use_certificate(self, device: str = "x509-group") -> None:
+        """Be one of the emulator's ready-made devices with a certificate."""
+        place = self.emulator.device(device)
+        self.config.write_text(
+            f'[dps]\nid_scope = "{self.emulator.id_scope}"\n'
+            f'global_endpoint = "{self.emulator.address}:{self.emulator.port}"\n[credential]\ntype = "x509"\n'
+            f'certificate_file = "{place}/device.pem"\nprivate_key_file = "{place}/device.key"\n'
+            f'[network]\ntrusted_roots = "{self.emulator.ca}"\n'
+        )
+
+    def command(self, module: str, *words: str) -> list[str]:
+        places = ["--config", str(self.config), "--state-dir", str(self.state), "--runtime-dir", str(self.run)]
+        return [sys.executable, "-m", module, *words, *places]
+
+    def dpsctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run dpsctl to its end."""
+        return subprocess.run(
+            self.command("dpsd.dpsctl", *words), env=environment(), cwd=ROOT, text=True, capture_output=True,
+            timeout=LIMIT, check=False,
+        )  # fmt: skip
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.run / "status.json").read_text())
+        return found
+
+
+class Daemon:
+    """`dpsd` under a service manager that is the test: its notifications are collected; a context manager."""
+
+    def __init__(self, board: Board, *, supervised: bool = True) -> None:
+        self.board = board
+        self.log = board.folder / "daemon.log"
+        self.notified: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        address = f"\0dpsd-test-{os.getpid()}-{next(_NUMBERS)}"
+        self._socket.bind(address)
+        self._socket.setblocking(False)
+        manager = {"NOTIFY_SOCKET": "@" + address[1:]} if supervised else {}
+        with self.log.open("ab") as log:
+            command = board.command("dpsd")
+            self.process = subprocess.Popen(command, env={**environment(), **manager}, cwd=ROOT, stderr=log)
+
+    def __enter__(self) -> Daemon:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(LIMIT)
+        self._collect()
+        self._socket.close()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def await_(self, holds: Callable[[], bool], within: float = LIMIT) -> None:
+        """Wait until it holds, collecting notifications; fails with the daemon's log."""
+        end = time.monotonic() + within
+        while not holds():
+            assert time.monotonic() < end, f"not within {within} s\n{self.notified}\n{self.log.read_text()}"
+            self._collect()
+            time.sleep(0.02)
+
+    def await_notified(self, beginning: str, times: int = 1) -> None:
+        self.await_(lambda: len([one for one in self.notified if one.startswith(beginning)]) >= times)
+
+    def await_status(self, text: str) -> None:
+        """Wait for a STATUS= with this in it that has not been waited for yet."""
+        self.await_(lambda: any(text in one for one in self.notified if one.startswith("STATUS=")))
+
+    def _collect(self) -> None:
+        while True:
+            try:
+                self.notified.append(self._socket.recv(4096).decode("ascii"))
+            except BlockingIOError:
+                return
+
+
+def environment() -> dict[str, str]:
+    """The environment of the commands: other packages that PYTHONPATH names go first, as `./dev test` wants it."""
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,229 @@
+"""The daemon as a process: what it tells its manager, what it puts on disk, and what its signals do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.emulator_process import EmulatorProcess
+from tests.sockets.board import Board, Daemon
+
+
+def test_first_boot_is_ready_when_the_files_are_there(board: Board) -> None:
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        document = json.loads(board.connection.read_text())
+        assert document["device_id"] == board.registration_id
+        assert (board.run / "provisioned").exists()
+        assert any("registering (attempt 1)" in one for one in daemon.notified)
+    assert daemon.process.returncode == 0
+    assert daemon.board.status()["state"] == "stopped"
+
+
+def test_second_boot_is_ready_without_a_packet(board: Board, emulator: EmulatorProcess) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    since, before = len(emulator.lines()), _fingerprint(board)
+    (board.run / "provisioned").unlink()
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+    assert _fingerprint(board) == before
+    assert emulator.lines()[since:] == []
+
+
+def test_published_files_have_the_modes_of_the_contract(board: Board) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in board.state.rglob("*")}
+    assert modes["connection.json"] == modes["connection.env"] == 0o644
+    assert modes["private"] == 0o700
+    assert modes["assignment.json"] == 0o600
+
+
+def test_power_cut_after_the_record_is_repaired_at_the_next_start(board: Board) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    board.connection.write_text("half a fi")
+    (board.state / "connection.env").unlink()
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        assert json.loads(board.connection.read_text())["device_id"] == board.registration_id
+        assert (board.state / "connection.env").exists()
+
+
+def test_typo_waits_for_its_correction(board: Board) -> None:
+    board.configure(id_scope='"0ne/1"')
+    with Daemon(board) as daemon:
+        daemon.await_status("configuration-invalid")
+        assert daemon.process.poll() is None
+        board.configure()
+        daemon.await_notified("READY=1")
+
+
+def test_configuration_before_its_key_waits_for_the_key(board: Board) -> None:
+    board.key.unlink()
+    with Daemon(board) as daemon:
+        daemon.await_status("credential-missing")
+        board.write_key(board.key, board.secret)
+        daemon.await_notified("READY=1")
+
+
+def test_late_roots_are_noticed(board: Board) -> None:
+    roots = board.folder / "roots.pem"
+    board.configure(trusted_roots=f'"{roots}"')
+    with Daemon(board) as daemon:
+        daemon.await_status("configuration-invalid")
+        roots.write_bytes(board.emulator.ca.read_bytes())
+        daemon.await_notified("READY=1")
+
+
+def test_typo_does_not_take_an_earlier_assignment_away(board: Board) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    board.configure(id_scope='"0ne/1"')
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        daemon.await_status("provisioned by an earlier assignment; ")
+
+
+def test_changed_scope_is_not_ready_by_the_old_assignment(board: Board) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    before = board.connection.read_bytes()
+    board.configure(id_scope='"0neFFFFFFFF"')
+    with Daemon(board) as daemon:
+        daemon.await_status("mqtt-unauthorized")
+        assert "READY=1" not in daemon.notified
+        assert board.connection.read_bytes() == before
+
+
+def test_foreground_ends_with_78_on_a_wrong_configuration(board: Board) -> None:
+    board.configure(id_scope="1")
+    with Daemon(board, supervised=False) as daemon:
+        assert daemon.process.wait(20) == 78
+    assert "dpsd.toml:2: dps.id_scope: expected a string" in daemon.log.read_text()
+
+
+def test_terminate_ends_within_a_second_while_registering(board: Board, emulator: EmulatorProcess) -> None:
+    emulator.replace(faults=[{"on": "connack", "do": "silence", "times": 0}])
+    with Daemon(board) as daemon:
+        daemon.await_status("connecting to")
+        started = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.process.wait(5) == 0
+        assert time.monotonic() - started < 1
+    assert "STOPPING=1" in daemon.notified
+
+
+def test_hangup_keeps_an_unchanged_assignment(board: Board, emulator: EmulatorProcess) -> None:
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        since, before = len(emulator.lines()), _fingerprint(board)
+        daemon.signal(signal.SIGHUP)
+        daemon.await_notified("READY=1", times=2)
+        assert daemon.notified.index("RELOADING=1") < len(daemon.notified) - daemon.notified[::-1].index("READY=1")
+    assert _fingerprint(board) == before
+    assert emulator.lines()[since:] == []
+
+
+def test_hangup_registers_a_changed_binding(board: Board) -> None:
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        board.use_certificate("x509-individual")
+        daemon.signal(signal.SIGHUP)
+        daemon.await_(lambda: json.loads(board.connection.read_text())["authentication"]["type"] == "x509")
+
+
+def test_usr1_registers_again_and_writes_nothing_new(board: Board, emulator: EmulatorProcess) -> None:
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        since, before = len(emulator.lines()), _fingerprint(board)
+        daemon.signal(signal.SIGUSR1)
+        emulator.wait_for("register", since=since, client=board.registration_id)
+        daemon.await_notified("READY=1", times=2)
+    assert _fingerprint(board) == before
+
+
+def test_secondary_key_is_tried_once_after_a_401(board: Board, emulator: EmulatorProcess) -> None:
+    wrong, right = board.folder / "wrong.symkey", board.key
+    board.write_key(wrong, "A" * 43 + "=")
+    board.configure(primary_key_file=f'"{wrong}"', more=f'secondary_key_file = "{right}"')
+    since = len(emulator.lines())
+    assert board.dpsctl("provision").returncode == 0
+    assert len([one for one in emulator.lines()[since:] if one["event"] == "connect"]) == 2
+
+
+def test_two_wrong_keys_are_two_connections(board: Board, emulator: EmulatorProcess) -> None:
+    wrong = board.folder / "wrong.symkey"
+    board.write_key(wrong, "A" * 43 + "=")
+    board.configure(primary_key_file=f'"{wrong}"', more=f'secondary_key_file = "{wrong}"')
+    since = len(emulator.lines())
+    assert board.dpsctl("provision").returncode == 77
+    assert len([one for one in emulator.lines()[since:] if one["event"] == "connect"]) == 2
+
+
+def test_cut_poll_is_resumed_with_the_same_operation(board: Board, emulator: EmulatorProcess) -> None:
+    emulator.replace(faults=[{"on": "poll", "do": "drop"}])
+    since = len(emulator.lines())
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+    events = [one["event"] for one in emulator.lines()[since:]]
+    assert events.count("connect") == 2
+    assert events.count("register") == 1
+
+
+def test_killed_attempt_is_named_and_repeated(board: Board, emulator: EmulatorProcess) -> None:
+    emulator.replace(faults=[{"on": "suback", "do": "silence"}])
+    with Daemon(board) as daemon:
+        daemon.await_status("subscribing")
+        os.kill(_child(daemon.process.pid), signal.SIGKILL)
+        daemon.await_status("worker-failed: the attempt ended with signal 9 while subscribing")
+        daemon.await_notified("READY=1")
+
+
+def test_unreadable_record_is_kept_aside(board: Board) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    (board.state / "private/assignment.json").write_text('{"version": 99}')
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+    assert (board.state / "private/assignment.json.unusable").read_text() == '{"version": 99}'
+
+
+def test_history_keeps_the_last_outcomes(board: Board, emulator: EmulatorProcess) -> None:
+    emulator.replace(faults=[{"on": "connect", "do": "drop"}])
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+    outcomes = json.loads((board.state / "history.json").read_text())["outcomes"]
+    assert [one["code"] for one in outcomes] == ["connection-lost"]  # the next write is due in an hour
+
+
+def test_custom_payload_is_published_for_agents(board: Board, emulator: EmulatorProcess) -> None:
+    emulator.replace(faults=[{"on": "poll-reply", "do": "reply", "state": {"payload": {"secret": "CANARY"}}}])
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+    payload = board.state / "payload.json"
+    assert json.loads(payload.read_text()) == {"secret": "CANARY"}
+    assert payload.stat().st_mode & 0o777 == 0o640
+    assert "CANARY" not in daemon.log.read_text() + "".join(daemon.notified)
+
+
+def test_no_key_is_in_any_output_or_process(board: Board, emulator: EmulatorProcess) -> None:
+    emulator.replace(faults=[{"on": "suback", "do": "silence"}])
+    with Daemon(board) as daemon:
+        daemon.await_status("subscribing")
+        seen = b"".join(
+            Path(f"/proc/{pid}/{name}").read_bytes()
+            for pid in (daemon.process.pid, _child(daemon.process.pid))
+            for name in ("environ", "cmdline")
+        )
+    written = b"".join(path.read_bytes() for path in [*board.state.rglob("*"), *board.run.rglob("*")] if path.is_file())
+    output = (daemon.log.read_text() + "".join(daemon.notified)).encode()
+    assert board.secret.encode() not in seen + written + output
+
+
+def _fingerprint(board: Board) -> dict[str, tuple[int, int, bytes]]:
+    names = ("connection.json", "connection.env", "private/assignment.json")
+    stats = {name: (board.state / name).stat() for name in names}
+    return {name: (found.st_ino, found.st_mtime_ns, (board.state / name).read_bytes()) for name, found in stats.items()}
+
+
+def _child(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])

@@ -1,0 +1,220 @@
+"""The floors of docs/architecture.md: which module may import which, and what the resident daemon may load."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests.unit.examples import CHECKOUT
+
+FLOORS = {
+    "dpsd": 0,
+    "dpsd.errors": 0,
+    "dpsd.shape": 0,
+    "dpsd.text": 0,
+    "dpsd.config": 1,
+    "dpsd.connection": 1,
+    "dpsd.places": 1,
+    "dpsd.progress": 1,
+    "dpsd.protocol": 1,
+    "dpsd.protocol.assignment": 1,
+    "dpsd.protocol.dps": 1,
+    "dpsd.protocol.hub": 1,
+    "dpsd.protocol.identifiers": 1,
+    "dpsd.protocol.login": 1,
+    "dpsd.protocol.query": 1,
+    "dpsd.protocol.registration": 1,
+    "dpsd.protocol.retry": 1,
+    "dpsd.protocol.sas": 1,
+    "dpsd.record": 1,
+    "dpsd.settings": 1,
+    "dpsd.alarm": 2,
+    "dpsd.clock": 2,
+    "dpsd.configuration_files": 2,
+    "dpsd.credentials": 2,
+    "dpsd.credentials.credential": 2,
+    "dpsd.credentials.secret_file": 2,
+    "dpsd.credentials.symmetric_files": 2,
+    "dpsd.credentials.x509_files": 2,
+    "dpsd.daemon": 2,
+    "dpsd.durable": 2,
+    "dpsd.inputs": 2,
+    "dpsd.journal": 2,
+    "dpsd.mqtt": 2,
+    "dpsd.notify": 2,
+    "dpsd.outputs": 2,
+    "dpsd.outputs.document": 2,
+    "dpsd.outputs.environment": 2,
+    "dpsd.ownership": 2,
+    "dpsd.tcp": 2,
+    "dpsd.tls": 2,
+    "dpsd.worker": 2,
+    "dpsd.agent_units": 3,
+    "dpsd.attempt": 3,
+    "dpsd.history": 3,
+    "dpsd.publish": 3,
+    "dpsd.foreground": 4,
+    "dpsd.status": 4,
+    "dpsd.supervisor": 4,
+    "dpsd.__main__": 5,
+    "dpsd.door": 5,
+    "dpsd.dpsctl": 5,
+}
+
+SIDEWAYS = {
+    ("dpsd.credentials", "dpsd.credentials.credential"): "a package shows what its modules have in common",
+    ("dpsd.credentials", "dpsd.credentials.symmetric_files"): "the list of stores names its rows",
+    ("dpsd.credentials", "dpsd.credentials.x509_files"): "the list of stores names its rows",
+    ("dpsd.credentials.credential", "dpsd.credentials.x509_files"): "a certificate arms TLS, keys must not load it",
+    ("dpsd.credentials.symmetric_files", "dpsd.credentials.credential"): "what every store returns",
+    ("dpsd.credentials.symmetric_files", "dpsd.credentials.secret_file"): "one way to open a secret",
+    ("dpsd.credentials.x509_files", "dpsd.credentials.credential"): "what every store returns",
+    ("dpsd.credentials.x509_files", "dpsd.credentials.secret_file"): "one way to open a secret",
+    ("dpsd.credentials.x509_files", "dpsd.durable"): "one way to read a file of bounded size",
+    ("dpsd.daemon", "dpsd.durable"): "status.json is read, and the lock tried, as they are written and taken",
+    ("dpsd.inputs", "dpsd.durable"): "one way to read a file of bounded size",
+    ("dpsd.mqtt", "dpsd.tcp"): "paho connects through ours, so that a failure is named",
+    ("dpsd.mqtt", "dpsd.tls"): "an error of the TLS session is named where it is caught",
+    ("dpsd.outputs", "dpsd.outputs.document"): "the list of formats names its rows",
+    ("dpsd.outputs", "dpsd.outputs.environment"): "the list of formats names its rows",
+    ("dpsd.supervisor", "dpsd.status"): "the house tells what it does",
+    ("dpsd.__main__", "dpsd.door"): "both commands have one door",
+    ("dpsd.dpsctl", "dpsd.door"): "both commands have one door",
+}
+"""Imports between modules of one floor from 2 on, each with its reason."""
+
+ONLY_IMPORTERS = {
+    "paho": {"dpsd.mqtt"},
+    "sdnotify": {"dpsd.notify"},
+    "cryptography": {"dpsd.credentials.x509_files"},
+}
+PURE = {
+    "__future__", "base64", "binascii", "collections", "difflib", "enum", "fnmatch", "hmac", "json", "math", "re",
+    "sys", "tomli", "tomllib", "typing", "urllib",
+}  # fmt: skip
+"""All that floors 0 and 1 may import from outside; nothing in it opens, waits, or draws lots."""
+
+HEAVY = {
+    "argparse", "asyncio", "cryptography", "dataclasses", "hashlib", "hmac", "logging", "paho", "pathlib", "random",
+    "secrets", "ssl", "subprocess", "tempfile", "tomli", "tomllib",
+}  # fmt: skip
+"""Each costs the resident daemon memory and start-up time. contextlib would be here too, but typing imports it up to
+Python 3.12."""
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(CHECKOUT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted((CHECKOUT / "dpsd").rglob("*.py"))}
+HOUSE = [name for name in MODULES if not name.startswith("dpsd.emulator")]
+ANNEX = [name for name in MODULES if name.startswith("dpsd.emulator")]
+
+
+def syntax(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+@functools.cache
+def imports(module: str) -> frozenset[str]:
+    """All that a module imports, inside functions too, and what it names in text as MODULE:FUNCTION."""
+    return frozenset(found for node in ast.walk(syntax(module)) for found in _imported(node))
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0 and node.module is not None, "relative imports hide the floor"
+        inner = [f"{node.module}.{alias.name}" for alias in node.names]
+        modules = [name for name in inner if name in MODULES]
+        yield from modules if len(modules) == len(inner) else [node.module, *modules]
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield from (named[1] for named in [re.fullmatch(r"(dpsd[.\w]+):\w+", node.value)] if named)
+
+
+def own(module: str) -> set[str]:
+    return {name for name in imports(module) if name in MODULES}
+
+
+def foreign(module: str) -> set[str]:
+    return {name.partition(".")[0] for name in imports(module) if name not in MODULES}
+
+
+def test_every_module_of_the_house_stands_in_the_table() -> None:
+    assert sorted(FLOORS) == sorted(HOUSE)
+
+
+@pytest.mark.parametrize("module", FLOORS)
+def test_a_module_says_the_floor_of_the_table(module: str) -> None:
+    said = re.findall(r"\bFloor (\d)", ast.get_docstring(syntax(module)) or "")
+    assert said == [str(FLOORS[module])]
+
+
+@pytest.mark.parametrize("module", FLOORS)
+def test_a_module_imports_from_lower_floors_or_as_excepted(module: str) -> None:
+    floor = FLOORS[module]
+    for imported in own(module):
+        assert not imported.startswith("dpsd.emulator")
+        beside = floor == FLOORS[imported] and (floor < 2 or (module, imported) in SIDEWAYS)
+        assert FLOORS[imported] < floor or beside, f"{module} imports {imported}"
+
+
+def test_every_exception_is_needed() -> None:
+    unused = [pair for pair in SIDEWAYS if pair[1] not in own(pair[0])]
+    assert unused == []
+
+
+def test_the_pure_floors_import_in_no_circle() -> None:
+    pure = {module: own(module) for module in HOUSE if FLOORS[module] < 2}
+    order = list(TopologicalSorter(pure).static_order())
+    assert set(pure) <= set(order)
+
+
+@pytest.mark.parametrize("module", [name for name, floor in FLOORS.items() if floor < 2])
+def test_a_pure_module_touches_nothing_outside(module: str) -> None:
+    calls = [node.func for node in ast.walk(syntax(module)) if isinstance(node, ast.Call)]
+    called = {name.id for name in calls if isinstance(name, ast.Name)}
+    assert foreign(module) <= PURE
+    assert called & {"open", "print", "input", "exec", "eval", "__import__"} == set()
+
+
+@pytest.mark.parametrize("package", ONLY_IMPORTERS)
+def test_a_foreign_package_has_its_one_importer(package: str) -> None:
+    importers = {module for module in HOUSE if package in foreign(module)}
+    assert importers == ONLY_IMPORTERS[package]
+
+
+def test_the_house_imports_no_other_foreign_package() -> None:
+    known = sys.stdlib_module_names | ONLY_IMPORTERS.keys() | {"tomli"}
+    strangers = {(module, name) for module in HOUSE for name in foreign(module) - known}
+    assert strangers == set()
+
+
+@pytest.mark.parametrize("module", ANNEX)
+def test_the_emulator_shares_the_pure_floors_only(module: str) -> None:
+    shared = [name for name in own(module) if name not in ANNEX]
+    assert [name for name in shared if FLOORS[name] > 1] == []
+
+
+def test_the_resident_daemon_loads_nothing_heavy() -> None:
+    code = """if True:
+        import json, sys
+        sys.path.insert(0, sys.argv[1])
+        import dpsd.__main__, dpsd.notify, dpsd.supervisor
+        print(json.dumps(sorted(sys.modules)))
+    """
+    ran = subprocess.run([sys.executable, "-I", "-c", code, CHECKOUT], check=True, capture_output=True)
+    loaded = set(json.loads(ran.stdout))
+    assert {"dpsd.supervisor", "dpsd.publish", "sdnotify"} <= loaded
+    assert loaded & HEAVY == set()

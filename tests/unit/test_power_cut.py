@@ -1,0 +1,132 @@
+"""A process killed before any of its system calls leaves the old files or the new ones, and the next one repairs all.
+
+strace kills: the process is a real one, and knows nothing of it. What a disk loses at a power cut is for the boot
+tests; here stands what the order of the calls promises.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dpsd.places import Places
+from dpsd.publish import load_record, prepare_folders, publish
+from dpsd.record import Record, render_record
+from tests.unit.examples import CHECKOUT, CONNECTION, RECORD
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+START = "import sys; sys.path.insert(0, sys.argv[1]); "
+COMMIT = f"{START}from dpsd.durable import commit; commit(sys.argv[2] + '/file', b'new' * 9999, 0o644)"
+PUBLISH = f"""{START}
+from dpsd.places import Places
+from dpsd.publish import publish
+from dpsd.record import parse_record
+publish(parse_record(sys.stdin.buffer.read()), Places((), sys.argv[2] + "/state", sys.argv[2] + "/run"))
+"""
+CALLS = "openat,write,fsync,fchmod,/^(rename|unlink|mkdir)"
+OLD = RECORD
+NEW = Record(
+    RECORD.binding._replace(id_scope="0ne00TEST02"),
+    {},
+    CONNECTION._replace(iothub_hostname="other.azure-devices.net", id_scope="0ne00TEST02"),
+    {"modelId": "b" * 9999},
+    True,
+)
+NEWER_WITHOUT = NEW._replace(payload=None, environment=False)
+
+Fresh = Callable[[], Path]
+
+
+def traced(script: str, folder: Path, given: bytes, *options: str) -> int:
+    command = ["strace", "-f", "-qq", "-y", *options]
+    python = [sys.executable, "-I", "-S", "-B", "-c", script, str(CHECKOUT), str(folder)]
+    return subprocess.run([*command, *python], input=given, check=False).returncode
+
+
+def cuts(script: str, fresh: Fresh, given: bytes = b"") -> Iterator[tuple[str, Path]]:
+    """Run `script` in a fresh folder once for each of its calls there, killed just before it; yield call and folder."""
+    folder = fresh()
+    log = folder.with_suffix(".log")
+    assert traced(script, folder, given, f"--trace={CALLS}", f"--output={log}") == 0
+    seen: Counter[str] = Counter()
+    for line in log.read_text().splitlines():
+        call = re.sub(r"^\d+ +(\w+)\(.*", r"\1", line)
+        seen[call] += 1
+        if str(folder) in line:
+            cut = fresh()
+            inject = f"--inject={call}:signal=SIGKILL:when={seen[call]}"
+            assert traced(script, cut, given, f"--trace={call}", inject, "--output=/dev/null") != 0, line
+            yield line, cut
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Fresh:
+    def make() -> Path:
+        folder = tmp_path / f"folder{len(os.listdir(tmp_path))}"
+        folder.mkdir()
+        return folder
+
+    return make
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    """All files below a folder; what a cut left half-written is none that anybody reads."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".new")]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def places(folder: Path) -> Places:
+    found = Places((), f"{folder}/state", f"{folder}/run")
+    prepare_folders(found)
+    return found
+
+
+def files_of(record: Record, fresh: Fresh) -> dict[str, bytes]:
+    folder = fresh()
+    publish(record, places(folder))
+    return published(folder)
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_commit_cut_at_any_call_leaves_the_old_file_or_the_new_one(fresh: Fresh, old: bytes | None) -> None:
+    def start() -> Path:
+        folder = fresh()
+        if old is not None:
+            (folder / "file").write_bytes(old)
+        return folder
+
+    outcomes = [(call, published(folder).get("file")) for call, folder in cuts(COMMIT, start)]
+    assert len(outcomes) >= 8
+    for call, outcome in outcomes:
+        assert outcome in (old, b"new" * 9999), call
+
+
+@pytest.mark.parametrize(("old", "new"), [(None, OLD), (OLD, NEW), (NEW, NEWER_WITHOUT)])
+def test_a_publish_cut_at_any_call_is_repaired_by_the_next(fresh: Fresh, old: Record | None, new: Record) -> None:
+    def start() -> Path:
+        folder = fresh()
+        if old is not None:
+            publish(old, places(folder))
+        places(folder)
+        return folder
+
+    before = {} if old is None else files_of(old, fresh)
+    after = files_of(new, fresh)
+    assert before != after
+    for call, folder in cuts(PUBLISH, start, render_record(new)):
+        for name, content in published(folder).items():
+            assert content in (before.get(name), after.get(name)), f"{name} after {call}"
+        record, unreadable = load_record(places(folder))
+        assert record in (old, new) and unreadable is None, call
+        publish(record or new, places(folder))
+        assert published(folder) == (after if (record or new) == new else before), call
+        assert [path for path in folder.rglob("*.new") if record == new] == [], call

@@ -1,0 +1,115 @@
+"""The record, the connection and the worker's events are read back as they were written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpsd.connection import Authentication, Connection, Mqtt, encode_connection, parse_connection
+from dpsd.errors import PROBLEMS, Problem, encode_problem
+from dpsd.progress import Done, Event, Failed, Step, Watch, encode_event, parse_event, parse_problem
+from dpsd.record import Binding, Record, encode_record, parse_record, render_record
+from dpsd.shape import ShapeError, Table
+from tests.unit.examples import ANY_TEXT, CONNECTION, JSON_VALUES, RECORD
+
+OBJECTS = st.dictionaries(st.text(), JSON_VALUES, max_size=3)
+AUTHENTICATIONS = st.builds(
+    Authentication, ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT
+)
+MQTT = st.builds(Mqtt, ANY_TEXT, st.integers(), ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, st.none() | ANY_TEXT)
+CONNECTIONS = st.builds(
+    Connection, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, AUTHENTICATIONS, MQTT, ANY_TEXT, ANY_TEXT, ANY_TEXT
+)
+BINDINGS = st.builds(Binding, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
+RECORDS = st.builds(Record, BINDINGS, OBJECTS, CONNECTIONS, st.none() | OBJECTS, st.booleans())
+EVENTS = st.builds(Step, ANY_TEXT) | st.builds(Watch, OBJECTS) | st.builds(Done, RECORDS, st.booleans())
+
+
+@given(CONNECTIONS)
+def test_a_connection_is_parsed_back(connection: Connection) -> None:
+    assert parse_connection(Table(encode_connection(connection))) == connection
+
+
+def test_the_document_of_a_connection_is_the_promised_one() -> None:
+    document = encode_connection(CONNECTION)
+    assert next(iter(document.items())) == ("version", 1)
+    assert document["authentication"] == {
+        "type": "x509",
+        "certificate_file": "/etc/dpsd/device.pem",
+        "private_key_file": "/etc/dpsd/device.key",
+    }
+    assert document["mqtt"]["port"] == 8883 and document["mqtt"]["proxy"] is None
+
+
+@given(RECORDS)
+def test_a_record_is_parsed_back(record: Record) -> None:
+    assert parse_record(render_record(record)) == record
+
+
+@pytest.mark.parametrize("path", ["binding", "inputs", "connection", "binding.credential", "connection.mqtt.port"])
+def test_a_record_without_a_part_is_refused(path: str) -> None:
+    document: dict[str, Any] = json.loads(render_record(RECORD))
+    *outer, last = path.split(".")
+    inner = document
+    for name in outer:
+        inner = inner[name]
+    del inner[last]
+    with pytest.raises(ShapeError, match=rf"{path}: is missing"):
+        parse_record(json.dumps(document))
+
+
+@given(st.binary() | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_an_event_or_a_shape_error(line: bytes) -> None:
+    try:
+        assert isinstance(parse_event(line), (Step, Watch, Done, Failed))
+    except ShapeError as error:
+        assert str(error).startswith(("event: ", "event.", "problem."))
+
+
+@given(EVENTS)
+def test_an_event_is_one_line_and_parsed_back(event: Event) -> None:
+    line = encode_event(event)
+    assert line.endswith(b"\n") and line.count(b"\n") == 1
+    assert parse_event(line) == event
+
+
+@given(
+    code=st.sampled_from(sorted(PROBLEMS)),
+    texts=st.tuples(ANY_TEXT, ANY_TEXT.filter(bool)),
+    retry_after=st.none() | st.integers(),
+    operation_id=st.none() | ANY_TEXT,
+    also=st.lists(ANY_TEXT).map(tuple),
+)
+def test_a_failure_keeps_all_that_the_problem_says(
+    code: str, texts: tuple[str, str], retry_after: int | None, operation_id: str | None, also: tuple[str, ...]
+) -> None:
+    said, hint = texts
+    problem = Problem(code, said, hint=hint, retry_after=retry_after, operation_id=operation_id, also=also)
+    read = parse_event(encode_event(Failed(problem)))
+    assert isinstance(read, Failed)
+    assert encode_problem(read.problem) == encode_problem(problem)
+    assert read.problem.kind == PROBLEMS[code]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"code": "no-such-code"}, "'no-such-code' is not known"),
+        ({"sentence": 7}, "sentence: expected a string"),
+        ({"retry_after": "soon"}, "retry_after: expected an integer"),
+        ({"also": None}, "also: expected a list"),
+    ],
+)
+def test_a_problem_with_a_wrong_part_is_refused(changed: dict[str, Any], said: str) -> None:
+    written = encode_problem(Problem("no-answer", "said"))
+    assert parse_problem(Table(written)).sentence == "said"
+    with pytest.raises(ShapeError, match=said):
+        parse_problem(Table({**written, **changed}))
+
+
+def test_a_record_says_its_version() -> None:
+    assert encode_record(RECORD)["version"] == 1
