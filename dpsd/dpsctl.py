@@ -187,7 +187,9 @@ VERBS = {
         "return when provisioned",
         {"--timeout": "SECONDS  then exit with 75", "--fail-on-refusal": "exit with 77 if refused", **_JSON},
     ),
-    "agent": Verb(_agent, "let a unit wait until this device is provisioned, or not", _JSON, ("enable|disable", "UNIT")),
+    "agent": Verb(
+        _agent, "let a unit wait for the provisioned device, or no longer", _JSON, ("enable|disable", "UNIT")
+    ),
     "config": Verb(_config, "check and print the effective configuration", _JSON),
 }
 

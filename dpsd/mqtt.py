@@ -24,6 +24,8 @@ from dpsd.tls import tls_problem
 
 KEEPALIVE = 60
 """Seconds, as in Microsoft's SDK for Python."""
+_LAST_BIT = 0.05
+"""Seconds; the kernel may end a wait late by a thousandth of it, so that a long one is followed by this short one."""
 _CONNACK_V5 = {0: 0, 132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
 """paho 2 gives MQTT 5 reason codes for the return codes of 3.1.1."""
 _MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, MemoryError, struct.error)
@@ -74,6 +76,7 @@ class Session:
     ) -> None:
         self._endpoint = endpoint
         self._events: deque[_Event] = deque()
+        self._arrived = time.monotonic()
         self._client = _make_client(endpoint, client_id)
         self._client.username_pw_set(username, password)
         self._client.tls_set_context(context)
@@ -124,10 +127,10 @@ class Session:
                 raise self._lost("before it answered")
 
     def idle(self, seconds: float) -> None:
-        """Keep the session alive for `seconds`; messages that arrive are for nobody."""
-        end = time.monotonic() + seconds
+        """Keep the session alive until `seconds` after the last bytes came; messages that arrive are for nobody."""
+        end = self._arrived + seconds
         while (left := end - time.monotonic()) > 0:
-            self._turn(left)
+            self._turn(left - _LAST_BIT if left > 2 * _LAST_BIT else left)
             if any(isinstance(event, _Closed) for event in self._events):
                 raise self._lost("while waiting")
             self._events.clear()
@@ -170,6 +173,7 @@ class Session:
             if writable:
                 self._client.loop_write()
             if readable or connection.pending():
+                self._arrived = time.monotonic()
                 result = self._client.loop_read()
             self._client.loop_misc()
         except ssl.SSLError as error:

@@ -79,7 +79,7 @@ class Supervisor:
         self._exit_status: int | None = None
 
     def run(self) -> int:
-        """Run until SIGTERM, or in the foreground until a problem of the configuration class; return the status."""
+        """Run until SIGTERM, or in the foreground until a problem that waiting cannot mend; return the exit status."""
         self._begin()
         while self._exit_status is None:
             for key, _ in self._selector.select(self._seconds_to_next_moment()):
@@ -200,7 +200,8 @@ class Supervisor:
         self._status.failed(problem, self._finished, seconds)
         if self._locked:
             self._write_history(problem)
-        if retry is Retry.CONFIGURATION and not self._notifier.supervised and not self._ready:
+        hopeless = retry is Retry.CONFIGURATION or not self._locked
+        if hopeless and not self._notifier.supervised and not self._ready:
             self._exit_status = problem.kind.exit_status
         if self._ready:
             self._notifier.ready()

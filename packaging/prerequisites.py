@@ -14,6 +14,7 @@ LAB = {
     "mmdebstrap": "mmdebstrap",
     "mount": "mount",
     "nsenter": "util-linux",
+    "strace": "strace",
     "systemd-nspawn": "systemd-container",
     "unshare": "util-linux",
 }

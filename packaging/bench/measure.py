@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 RUNS = 15
-SLOW_RUNS = 3
+SLOW_RUNS = 5
 NOTIFY = "/tmp/notify"
 ERRORS = "/tmp/errors"
 STATE = ("/var/lib/dpsd", "/run/dpsd")

@@ -37,17 +37,17 @@ def installed(release: str) -> Iterator[Layers]:
 @pytest.fixture(scope="session")
 def first_boot(release: str, installed: Layers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstBoot]:
     """What was seen while a configured device booted for the first time, and the disk it left behind."""
-    with ExitStack() as lab:
-        network = lab.enter_context(Network())
-        emulator = lab.enter_context(running(Emulator(network, tmp_path_factory.mktemp("emulator"))))
-        disk = roots.overlay(f"{release}-first", *installed)
-        lab.callback(roots.discard, disk)
-        machine = Machine(f"{release}-first", disk.root, network)
-        with watched(machine):
-            seen = observe(machine, emulator)
-            machine.power_off()
-        roots.unmount(disk)
-        yield seen._replace(layers=disk.layers)
+    disk = roots.overlay(f"{release}-first", *installed)
+    with (
+        Network() as network,
+        running(Emulator(network, tmp_path_factory.mktemp("emulator"))) as emulator,
+        watched(Machine(f"{release}-first", disk.root, network)) as machine,
+    ):
+        seen = observe(machine, emulator)
+        machine.power_off()
+    roots.unmount(disk)
+    yield seen._replace(layers=disk.layers)
+    roots.discard(disk)
 
 
 @pytest.fixture

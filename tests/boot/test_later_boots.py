@@ -45,6 +45,13 @@ def test_agents_keep_their_process_whatever_happens_to_the_daemon(warm: Machine)
     assert warm.attempt("test", "-e", READY).status == 0
 
 
+def test_a_stopped_agent_stays_so_when_units_are_read_again(warm: Machine) -> None:
+    warm.run("systemctl", "stop", "steady.service")
+    warm.run("systemctl", "daemon-reload")
+    time.sleep(1)
+    assert not warm.is_active("steady.service")
+
+
 def is_another(machine: Machine, pid: str) -> bool:
     """Whether the daemon runs, ready, as another process that came after a crash."""
     daemon = machine.properties("dpsd.service")

@@ -96,6 +96,13 @@ def test_the_folder_of_another_user_is_refused(path: Path, folder: Path) -> None
     assert "belongs to user 12345" in insecure(path, folder, frozenset())
 
 
+@as_root
+def test_a_sticky_folder_of_another_user_is_refused(path: Path, folder: Path) -> None:
+    folder.chmod(0o1777)
+    os.chown(folder, 12345, 12345)
+    assert "belongs to user 12345" in insecure(path, folder, frozenset())
+
+
 def test_no_file_at_all_is_named() -> None:
     problem = problem_of("configuration-missing", lambda: load_layers([], OWN))
     assert "/etc/dpsd/dpsd.toml" in problem.hint

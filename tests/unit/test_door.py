@@ -69,9 +69,7 @@ def test_a_verb_gets_its_options_and_operands(
         (["fail"], "expected operands: HOW; found: none"),
     ],
 )
-def test_wrong_usage_is_status_2_and_says_what(
-    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_is_status_2_and_says_what(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert enter("dpsctl", VERBS, argv) == 2
     shown = capsys.readouterr()
     assert shown.err == f"dpsctl: {said}\ntry: dpsctl --help\n"

@@ -196,7 +196,7 @@ def test_a_foreign_package_has_its_one_importer(package: str) -> None:
 
 
 def test_the_house_imports_no_other_foreign_package() -> None:
-    known = sys.stdlib_module_names | ONLY_IMPORTERS.keys() | {"tomli"}
+    known = sys.stdlib_module_names | ONLY_IMPORTERS.keys() | {"tomli", "tomllib"}
     strangers = {(module, name) for module in HOUSE for name in foreign(module) - known}
     assert strangers == set()
 

@@ -53,7 +53,10 @@ def traced(script: str, folder: Path, given: bytes, *options: str) -> int:
 
 
 def cuts(script: str, fresh: Fresh, given: bytes = b"") -> Iterator[tuple[str, Path]]:
-    """Run `script` in a fresh folder once for each of its calls there, killed just before it; yield call and folder."""
+    """Run `script` in a fresh folder once for each of its calls that matter there, killed just before it.
+
+    Yields the call and the folder. A call that only reads, or does nothing, leaves what the one before it left.
+    """
     folder = fresh()
     log = folder.with_suffix(".log")
     assert traced(script, folder, given, f"--trace={CALLS}", f"--output={log}") == 0
@@ -61,7 +64,7 @@ def cuts(script: str, fresh: Fresh, given: bytes = b"") -> Iterator[tuple[str, P
     for line in log.read_text().splitlines():
         call = re.sub(r"^\d+ +(\w+)\(.*", r"\1", line)
         seen[call] += 1
-        if str(folder) in line:
+        if str(folder) in line and " = -1 " not in line and (call != "openat" or "O_CREAT" in line):
             cut = fresh()
             inject = f"--inject={call}:signal=SIGKILL:when={seen[call]}"
             assert traced(script, cut, given, f"--trace={call}", inject, "--output=/dev/null") != 0, line
@@ -105,7 +108,7 @@ def test_a_commit_cut_at_any_call_leaves_the_old_file_or_the_new_one(fresh: Fres
         return folder
 
     outcomes = [(call, published(folder).get("file")) for call, folder in cuts(COMMIT, start)]
-    assert len(outcomes) >= 8
+    assert len(outcomes) == 6
     for call, outcome in outcomes:
         assert outcome in (old, b"new" * 9999), call
 
@@ -127,6 +130,7 @@ def test_a_publish_cut_at_any_call_is_repaired_by_the_next(fresh: Fresh, old: Re
             assert content in (before.get(name), after.get(name)), f"{name} after {call}"
         record, unreadable = load_record(places(folder))
         assert record in (old, new) and unreadable is None, call
+        assert record == new or published(folder) == before, f"the record is the first, not so after {call}"
         publish(record or new, places(folder))
         assert published(folder) == (after if (record or new) == new else before), call
         assert [path for path in folder.rglob("*.new") if record == new] == [], call

@@ -17,9 +17,7 @@ from dpsd.shape import ShapeError, Table
 from tests.unit.examples import ANY_TEXT, CONNECTION, JSON_VALUES, RECORD
 
 OBJECTS = st.dictionaries(st.text(), JSON_VALUES, max_size=3)
-AUTHENTICATIONS = st.builds(
-    Authentication, ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT
-)
+AUTHENTICATIONS = st.builds(Authentication, ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT)
 MQTT = st.builds(Mqtt, ANY_TEXT, st.integers(), ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, st.none() | ANY_TEXT)
 CONNECTIONS = st.builds(
     Connection, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, AUTHENTICATIONS, MQTT, ANY_TEXT, ANY_TEXT, ANY_TEXT

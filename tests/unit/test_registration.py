@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -284,3 +284,4 @@ class AnyDialogue(RuleBasedStateMachine):
 
 
 TestAnyDialogue = AnyDialogue.TestCase
+TestAnyDialogue.settings = settings(stateful_step_count=20)

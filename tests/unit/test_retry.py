@@ -43,7 +43,7 @@ def test_the_shortest_delay_stays_the_same(retry: Retry) -> None:
 @given(retry_after=st.integers(5, 86_400), failures=st.integers(1, 100), fraction=FRACTIONS)
 def test_a_retry_after_wins_over_the_ladder(retry_after: int, failures: int, fraction: float) -> None:
     seconds = delay_of(Retry.SERVICE, failures, fraction, retry_after)
-    assert retry_after <= seconds <= retry_after * 1.1
+    assert seconds == pytest.approx(retry_after * (1 + 0.1 * fraction))
 
 
 @pytest.mark.parametrize("retry", BOUNDS)
