@@ -70,6 +70,8 @@ def _full_name(unit: str) -> str:
     name = unit if re.search(r"\.(service|socket|timer|path|target)$", unit) else f"{unit}.service"
     if not _NAME.fullmatch(name):
         raise Problem("unit-invalid", f"'{printable(unit)}' is not a unit name")
+    if name.startswith("dpsd"):
+        raise Problem("unit-invalid", f"{name} is dpsd's own, and would wait for itself")
     return name
 
 

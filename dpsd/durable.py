@@ -93,13 +93,15 @@ def load(path: str, limit: int = 1 << 20) -> bytes | None:
 
 def make_folder(path: str, mode: int) -> None:
     """Make a folder where there is none; raises Problem `state-unwritable`."""
+    usual = os.umask(0)  # so that it has its mode from birth
     try:
         os.mkdir(path, mode)
-        os.chmod(path, mode)
     except FileExistsError:
         return
     except OSError as error:
         raise _unwritable(path, error) from None
+    finally:
+        os.umask(usual)
 
 
 def lock(path: str) -> int:

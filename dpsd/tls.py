@@ -50,7 +50,11 @@ def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
 def _root_files(trusted_roots: str) -> list[str]:
     if trusted_roots != "azure":
         return [trusted_roots]
-    return [path for path in (f"{_MOZILLA}/{name}.crt" for name in AZURE_ROOTS) if os.path.exists(path)]
+    found = [path for path in (f"{_MOZILLA}/{name}.crt" for name in AZURE_ROOTS) if os.path.exists(path)]
+    if not found:
+        said = f"network.trusted_roots: the roots of Azure are not in {_MOZILLA}"
+        raise Problem("configuration-invalid", said, hint="install them: apt-get install ca-certificates")
+    return found
 
 
 def _load_roots(context: ssl.SSLContext, path: str) -> None:

@@ -22,7 +22,7 @@ def unconfigured(device: Device, installed: Layers) -> Machine:
 
 def test_units_hold_before_systemd(unconfigured: Machine) -> None:
     units = unconfigured.run("sh", "-c", "ls -d /usr/lib/systemd/system/dpsd*").split()
-    assert len(units) == 5
+    assert len(units) == 6
     assert unconfigured.attempt("systemd-analyze", "verify", "--man=no", *units) == (0, "")
     security = ("systemd-analyze", "security", "--no-pager", f"--threshold={EXPOSURE}", "dpsd.service")
     assert unconfigured.attempt(*security).status == 0

@@ -83,7 +83,7 @@ def test_a_socket_that_nobody_listens_on_is_no_manager(tmp_path: Path, monkeypat
     ("microseconds", "pid", "interval"),
     [
         ("60000000", None, 30.0),
-        ("60000000", str(os.getpid()), 30.0),
+        ("60000000", "our own", 30.0),
         ("60000000", "1", None),
         ("", None, None),
         ("soon", None, None),
@@ -94,5 +94,7 @@ def test_a_socket_that_nobody_listens_on_is_no_manager(tmp_path: Path, monkeypat
 def test_the_watchdog_is_pinged_twice_as_often_as_asked(
     microseconds: str, pid: str | None, interval: float | None
 ) -> None:
-    environment = {"WATCHDOG_USEC": microseconds, **({} if pid is None else {"WATCHDOG_PID": pid})}
+    environment = {"WATCHDOG_USEC": microseconds}
+    if pid is not None:
+        environment["WATCHDOG_PID"] = str(os.getpid()) if pid == "our own" else pid
     assert Notifier(environment).watchdog_interval == interval

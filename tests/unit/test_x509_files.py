@@ -119,6 +119,7 @@ def test_a_broken_key_is_refused_without_repeating_it(tmp_path: Path, key: bytes
         (b"-----BEGIN CERTIFICATE-----\n\xff*\n-----END CERTIFICATE-----\n", "holds a broken certificate"),
         (b"x" * (64 * 1024 + 1), "cannot be read as a regular file of at most 65536 bytes"),
     ],
+    ids=["empty", "words", "key", "broken base64", "no base64", "large"],
 )
 def test_a_broken_certificate_is_refused(tmp_path: Path, certificate: bytes, said: str) -> None:
     code = "credential-missing" if "cannot be read" in said else "credential-invalid"
