@@ -19,6 +19,7 @@ TARGET = "dpsd-provisioned.target"
 _VENDOR_UNITS = ("/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 _SEARCH = (UNITS, "/run/systemd/system", *_VENDOR_UNITS)
 _NAME = re.compile(r"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.(service|socket|timer|path|target)")
+_OWN = re.compile(r"dpsd(-configured|-provisioned)?\.(service|path|target)")
 _DROP_IN = f"""# Written by: dpsctl agent enable. Removed by: dpsctl agent disable.
 [Unit]
 After={TARGET}
@@ -70,7 +71,7 @@ def _full_name(unit: str) -> str:
     name = unit if re.search(r"\.(service|socket|timer|path|target)$", unit) else f"{unit}.service"
     if not _NAME.fullmatch(name):
         raise Problem("unit-invalid", f"'{printable(unit)}' is not a unit name")
-    if name.startswith("dpsd"):
+    if _OWN.fullmatch(name):
         raise Problem("unit-invalid", f"{name} is dpsd's own, and would wait for itself")
     return name
 

@@ -33,13 +33,13 @@ def test(arguments: Sequence[str]) -> int:
 
 def lint(python: Path) -> int:
     """What can be known without running anything."""
-    cache = f"--cache-dir={places.BUILD / 'mypy-cache'}"
-    for words in (
-        ["ruff", "check", "--quiet", f"--cache-dir={places.BUILD / 'ruff-cache'}"],
-        ["mypy", "--no-error-summary", cache],
-        ["mypy", "--no-error-summary", cache, f"--python-version={OLDEST_PYTHON}"],
-    ):
-        print("dev:", *words[:1], *words[3:], flush=True)
+    mypy = ["mypy", "--no-error-summary", f"--cache-dir={places.BUILD / 'mypy-cache'}"]
+    for name, words in {
+        "ruff": ["ruff", "check", "--quiet", f"--cache-dir={places.BUILD / 'ruff-cache'}"],
+        "mypy": mypy,
+        f"mypy for Python {OLDEST_PYTHON}": [*mypy, f"--python-version={OLDEST_PYTHON}"],
+    }.items():
+        print(f"dev: {name}", flush=True)
         status = show([python, "-m", *words])
         if status != 0:
             return status

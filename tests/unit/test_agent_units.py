@@ -44,3 +44,8 @@ def test_what_is_no_unit_name_is_refused(unit: str) -> None:
 def test_a_unit_that_is_not_there_is_named_in_full(unit: str, name: str) -> None:
     problem = problem_of("unit-invalid", lambda: enable(unit))
     assert problem.sentence == f"there is no unit {name}"
+
+
+@pytest.mark.parametrize("unit", ["dpsd", "dpsd.service", "dpsd-provisioned.target", "dpsd-configured.path"])
+def test_a_unit_of_dpsd_itself_is_refused(unit: str) -> None:
+    assert "dpsd's own" in problem_of("unit-invalid", lambda: enable(unit)).sentence
