@@ -10,7 +10,8 @@ from typing import Any
 
 from dpsd.daemon import ask_to_register, is_provisioned, is_running, load_status
 from dpsd.door import Arguments, UsageError, Verb, enter
-from dpsd.errors import EXIT_DONE, EXIT_NOT_PROVISIONED, EXIT_REFUSED, Problem
+from dpsd.errors import EXIT_DONE, EXIT_NOT_PROVISIONED, EXIT_REFUSED, PROBLEMS, Problem
+from dpsd.inputs import configuration_files
 from dpsd.places import Places
 from dpsd.text import printable
 
@@ -75,14 +76,15 @@ def _status(arguments: Arguments) -> int:
     if arguments.has("--json"):
         print(json.dumps({**(status or {}), "running": is_running(status), "provisioned": provisioned}))
     else:
-        print("\n".join(_status_lines(status, provisioned)))
+        print("\n".join(_status_lines(status, provisioned, arguments.places)))
     return EXIT_DONE if provisioned else EXIT_NOT_PROVISIONED
 
 
-def _status_lines(status: dict[str, Any] | None, provisioned: bool) -> list[str]:
+def _status_lines(status: dict[str, Any] | None, provisioned: bool, places: Places) -> list[str]:
     lines = [f"provisioned: {'yes' if provisioned else 'no'}"]
     if status is None or not is_running(status):
-        return [*lines, "daemon: not running"]
+        code = "not-running" if configuration_files(places.configuration) else "configuration-missing"
+        return [*lines, "daemon: not running", f"hint: {PROBLEMS[code].hint}"]
     lines.append(f"daemon: {printable(status.get('state'))} since {printable(status.get('since'))}")
     lines.append(f"doing: {printable(status.get('step'))}")
     problem, next_try = status.get("problem"), status.get("next_try")

@@ -11,7 +11,7 @@ import environments
 import namespace
 import places
 from command import show
-from prerequisites import LAB, require
+from prerequisites import LAB, OBSERVERS, require
 
 OLDEST_PYTHON = "3.10"
 
@@ -19,7 +19,7 @@ OLDEST_PYTHON = "3.10"
 def test(arguments: Sequence[str]) -> int:
     """All checks, or only pytest with the arguments if there are any besides --full. The exit status."""
     if os.geteuid() == 0:
-        require(LAB)
+        require({**LAB, **OBSERVERS})
         namespace.enter()
     else:
         print("dev: not root, so nothing will be built or booted", file=sys.stderr)
