@@ -23,7 +23,7 @@ from failure import Failure
 PORT = 8883
 LIMIT = 60
 """Seconds that any step of the demonstration may take."""
-SERVICE_EVENTS = ("connect", "register", "register-reply", "poll-reply", "telemetry")
+SERVICE_EVENTS = ("connect", "register", "register-reply", "poll-reply", "message")
 CONFIGURATION = """\
 [dps]
 id_scope = "{scope}"
@@ -106,7 +106,7 @@ class Demonstration:
         agent = [self.python, places.CHECKOUT / "docs/examples/agent.py", roots]
         status = subprocess.run(agent, env={**os.environ, **values}, timeout=LIMIT, check=False).returncode
         if status == 0:
-            self.await_("the message arrives", lambda: self.events("telemetry"))
+            self.await_("the message arrives", lambda: self.events("message"))
         headline("5. What the emulator saw")
         for event in self.events(*SERVICE_EVENTS):
             print("  ", described(event))

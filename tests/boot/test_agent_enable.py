@@ -28,3 +28,7 @@ def test_mosquitto_waits_for_the_hub(device: Device, installed: Layers, emulator
 
     machine.run("dpsctl", "agent", "disable", "mosquitto")
     assert "dpsd" not in machine.run("systemctl", "cat", "mosquitto.service")
+
+    machine.run("dpsctl", "agent", "enable", "mosquitto")
+    machine.run("dpkg", "--remove", "dpsd")
+    assert "dpsd" not in machine.run("systemctl", "cat", "mosquitto.service")
