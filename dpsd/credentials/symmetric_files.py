@@ -28,7 +28,6 @@ def open_symmetric_files(settings: CredentialFiles) -> Credential:
         common_name=None,
         fingerprint="symmetric:" + ":".join(key.sign(_FINGERPRINT).hex() for key in keys),
         authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
-        files=tuple((path, True) for path in paths),
         keys=keys,
     )
 

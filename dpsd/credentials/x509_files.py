@@ -7,6 +7,7 @@ import os
 import re
 import ssl
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential, X509Files
+from dpsd.credentials.credential import Credential
 from dpsd.credentials.secret_file import open_secret
 from dpsd.durable import load
 from dpsd.errors import Problem
@@ -26,10 +27,34 @@ from dpsd.text import printable
 SIZE_LIMIT = 64 * 1024
 """Bytes of either file; a chain that TLS stacks of hubs still take is far smaller."""
 
+_DATE = "%Y-%m-%d %H:%M UTC"
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """What OpenSSL says of another key; the last one where its type is another, too."""
+
+
+class X509Files(NamedTuple):
+    """A certificate and its private key in two files, already checked against each other."""
+
+    certificate_file: str
+    private_key_file: str
+    not_before: datetime
+    not_after: datetime
+
+    def check_dates(self, now: float) -> None:
+        """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
+        today, shown = datetime.fromtimestamp(now, timezone.utc), printable(self.certificate_file)
+        if today < self.not_before:
+            said = f"{shown} is valid from {self.not_before:{_DATE}}, the clock says {today:{_DATE}}"
+            raise Problem("certificate-not-yet-valid", said)
+        if today > self.not_after:
+            said = f"{shown} expired at {self.not_after:{_DATE}}, the clock says {today:{_DATE}}"
+            raise Problem("certificate-expired", said)
+
+    def arm(self, context: ssl.SSLContext) -> None:
+        """Load both into `context`; raises as `arm`."""
+        arm(context, self.certificate_file, self.private_key_file)
 
 
 def open_x509_files(settings: CredentialFiles) -> Credential:
@@ -44,7 +69,6 @@ def open_x509_files(settings: CredentialFiles) -> Credential:
         common_name=common_name,
         fingerprint="x509:" + hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest(),
         authentication=Authentication("x509", certificate_file, private_key_file),
-        files=((certificate_file, False), (private_key_file, True)),
         x509=X509Files(certificate_file, private_key_file, *_validity(leaf)),
     )
 

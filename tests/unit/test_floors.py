@@ -74,7 +74,6 @@ SIDEWAYS = {
     ("dpsd.credentials", "dpsd.credentials.credential"): "a package shows what its modules have in common",
     ("dpsd.credentials", "dpsd.credentials.symmetric_files"): "the list of stores names its rows",
     ("dpsd.credentials", "dpsd.credentials.x509_files"): "the list of stores names its rows",
-    ("dpsd.credentials.credential", "dpsd.credentials.x509_files"): "a certificate arms TLS, keys must not load it",
     ("dpsd.credentials.symmetric_files", "dpsd.credentials.credential"): "what every store returns",
     ("dpsd.credentials.symmetric_files", "dpsd.credentials.secret_file"): "one way to open a secret",
     ("dpsd.credentials.x509_files", "dpsd.credentials.credential"): "what every store returns",

@@ -27,7 +27,6 @@ def test_a_key_signs_and_is_shown_to_nobody(tmp_path: Path) -> None:
     assert [key.sign(b"message") for key in credential.keys] == [sign(base64.b64decode(DEVICE_KEY), b"message")]
     assert credential.authentication == Authentication("sas", identity_socket="/run/dpsd-identity/identity.sock")
     assert (credential.common_name, credential.x509) == (None, None)
-    assert credential.files == ((f"{tmp_path}/primary", True),)
     assert DEVICE_KEY[:8] not in repr(credential) and "<secret>" in repr(credential)
 
 
@@ -35,7 +34,6 @@ def test_a_secondary_key_comes_second(tmp_path: Path) -> None:
     credential = open_keys(tmp_path, DEVICE_KEY.encode(), GROUP_KEY.encode())
     signed = [sign(base64.b64decode(key), b"message") for key in (DEVICE_KEY, GROUP_KEY)]
     assert [key.sign(b"message") for key in credential.keys] == signed
-    assert credential.files[1] == (f"{tmp_path}/secondary", True)
 
 
 def test_a_fingerprint_changes_with_either_key_and_tells_none(tmp_path: Path) -> None:

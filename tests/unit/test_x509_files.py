@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from dpsd.connection import Authentication
 from dpsd.credentials import open_credential
-from dpsd.credentials.credential import Credential, X509Files
+from dpsd.credentials.credential import Certificate, Credential
 from dpsd.errors import Problem
 from dpsd.settings import CredentialFiles
 from tests.unit.authority import (
@@ -53,7 +53,7 @@ def changed(certificate: x509.Certificate, old: bytes, new: bytes) -> bytes:
     return ssl.DER_cert_to_PEM_cert(der.replace(old, new)).encode()
 
 
-def trusted_by_openssl(credential: Credential) -> X509Files:
+def trusted_by_openssl(credential: Credential) -> Certificate:
     assert credential.x509 is not None
     credential.x509.arm(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     return credential.x509
@@ -67,9 +67,10 @@ def test_a_pair_is_opened(tmp_path: Path, kind: str, form: PrivateFormat) -> Non
     assert credential.common_name == "Pi-1"
     assert credential.fingerprint == f"x509:{certificate.fingerprint(hashes.SHA256()).hex()}"
     assert credential.authentication == Authentication("x509", f"{tmp_path}/device.pem", f"{tmp_path}/device.key")
-    assert credential.files == ((f"{tmp_path}/device.pem", False), (f"{tmp_path}/device.key", True))
     assert credential.keys == ()
-    assert trusted_by_openssl(credential)[2:] == (NOT_BEFORE, NOT_AFTER)
+    certificate_in_use = trusted_by_openssl(credential)
+    certificate_in_use.check_dates(NOT_BEFORE.timestamp())
+    certificate_in_use.check_dates(NOT_AFTER.timestamp())
 
 
 def test_the_first_certificate_of_a_chain_is_the_device(tmp_path: Path) -> None:
