@@ -12,10 +12,12 @@ from dpsd.places import CONFIGURATION
 
 def _daemon(arguments: Arguments) -> int:
     from dpsd.notify import Notifier
+    from dpsd.ownership import act_as_owner
     from dpsd.supervisor import Supervisor
 
     os.umask(0o077)
     places = arguments.places
+    act_as_owner(places)
     worker = ["attempt", "--state-dir", places.state, "--runtime-dir", places.runtime]
     if places.configuration != CONFIGURATION:
         worker += ["--config", *places.configuration]

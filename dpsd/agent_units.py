@@ -69,7 +69,7 @@ def _find(unit: str) -> tuple[str, str]:
 
 def _full_name(unit: str) -> str:
     name = unit if re.search(r"\.(service|socket|timer|path|target)$", unit) else f"{unit}.service"
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or "@." in name:
         raise Problem("unit-invalid", f"'{printable(unit)}' is not a unit name")
     if _OWN.fullmatch(name):
         raise Problem("unit-invalid", f"{name} is dpsd's own, and would wait for itself")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ from dpsd.tls import make_context
 
 STEP_LIMIT = 30
 """Seconds for one step: connecting, subscribing, or one answer."""
+TIME_LIMIT = 240
+"""Seconds for polling; with the steps around it this ends before the supervisor would end the attempt."""
 TOKEN_LIFETIME = 3600
 """Seconds that a SAS token is valid, as in Microsoft's SDK for Python."""
 PAYLOAD_FILE_LIMIT = 64 * 1024
@@ -210,12 +213,14 @@ def _password(binding: Binding, key: SymmetricKey | None) -> str | None:
 
 
 def _drive(session: Session, machine: Registration, report: Report) -> Assignment:
-    """Do what the machine says until the device is assigned."""
+    """Do what the machine says until the device is assigned, or the attempt's time is over."""
+    deadline = time.monotonic() + TIME_LIMIT
     with _step("subscribing to the answers of DPS", report):
         session.subscribe(machine.start().topic_filter)
     action: Publish | Wait | Ignore | Finish = machine.subscribed()
     while not isinstance(action, Finish):
         if isinstance(action, Wait):
+            _check_time(deadline, action.seconds)
             with _step(f"DPS is assigning an IoT Hub, asking again in {action.seconds} s", report, action.seconds):
                 session.idle(action.seconds)
             action = machine.waited()
@@ -224,6 +229,11 @@ def _drive(session: Session, machine: Registration, report: Report) -> Assignmen
                 session.publish(action.topic, action.body)
                 action = _answer(session, machine)
     return action.assignment
+
+
+def _check_time(deadline: float, seconds: float) -> None:
+    if time.monotonic() + seconds > deadline:
+        raise Problem("attempt-deadline", f"DPS has not assigned an IoT Hub within {TIME_LIMIT} s")
 
 
 def _answer(session: Session, machine: Registration) -> Publish | Wait | Finish:

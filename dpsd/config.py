@@ -32,6 +32,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+Lines = dict[tuple[str, ...], list[int]]
+FAULT_LIMIT = 50
+"""Faults reported at once; a file with more is not a configuration."""
+
+
 class Layer(NamedTuple):
     """One configuration file: its path, for messages, and its text."""
 
@@ -81,20 +86,22 @@ def _read_layer(layer: Layer, values: dict[str, Value], faults: list[str]) -> No
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         faults.append(f"{path}: is not TOML: {printable(error)}")
         return
+    lines = _lines(layer.text)
     for table, content in tables.items():
         if not isinstance(content, dict) or table not in _tables():
-            faults.append(f"{_origin(layer, '', table)}: {printable(table)}: {_unknown_table(table)}")
+            faults.append(f"{_origin(path, lines, '', table)}: {printable(table)}: {_unknown_table(table)}")
             continue
         for name, value in content.items():
-            _read_value(layer, table, name, value, values, faults)
+            _read_value(_origin(path, lines, table, name), f"{table}.{name}", value, values, faults)
+        if len(faults) > FAULT_LIMIT:
+            faults.append(f"{path}: there are more faults, not looked at")
+            return
 
 
-def _read_value(
-    layer: Layer, table: str, name: str, value: Any, values: dict[str, Value], faults: list[str]
-) -> None:
-    key, origin = f"{table}.{name}", _origin(layer, table, name)
+def _read_value(origin: str, key: str, value: Any, values: dict[str, Value], faults: list[str]) -> None:
     if key not in SETTINGS:
-        faults.append(f"{origin}: {printable(key)}: is not a known key{_suggestion(name)}")
+        if len(faults) <= FAULT_LIMIT:
+            faults.append(f"{origin}: {printable(key)}: is not a known key{_suggestion(key.partition('.')[2])}")
         return
     try:
         values[key] = Value(SETTINGS[key].check(value), origin)
@@ -124,10 +131,18 @@ def _suggestion(name: str) -> str:
     return f"; did you mean {found}?" if found else ""
 
 
-def _origin(layer: Layer, table: str, name: str) -> str:
+def _origin(path: str, lines: Lines, table: str, name: str) -> str:
     """Return FILE:LINE where exactly one line can be the key's, else FILE: the TOML parser tells no lines."""
-    lines = [number for number, found in _keys(layer.text) if found == (table, name) or found == ("", table, name)]
-    return f"{printable(layer.path)}:{lines[0]}" if len(lines) == 1 else printable(layer.path)
+    found = [*lines.get((table, name), []), *lines.get(("", table, name), [])]
+    return f"{path}:{found[0]}" if len(found) == 1 else path
+
+
+def _lines(text: str) -> Lines:
+    """Return the lines on which each key and each table's header seems to stand."""
+    lines: Lines = {}
+    for number, key in _keys(text):
+        lines.setdefault(key, []).append(number)
+    return lines
 
 
 def _keys(text: str) -> Iterable[tuple[int, tuple[str, ...]]]:

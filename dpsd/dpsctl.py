@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from typing import Any
@@ -41,14 +42,14 @@ def _provision_by_daemon(places: Places, force: bool) -> int:
     if is_provisioned(places) and not force:
         print("already provisioned; to register again: dpsctl provision --force")
         return EXIT_DONE
-    before = (load_status(places) or {}).get("finished")
+    before = load_status(places) or {}
     ask_to_register(places)
     shown = ""
     while True:
         status = load_status(places) or {}
-        if not is_running(status):
-            raise Problem("not-running", "dpsd ended before the attempt did")
-        if status.get("finished") != before:
+        if not is_running(status) or status.get("pid") != before.get("pid"):
+            raise Problem("not-running", "dpsd ended, or was restarted, before the attempt was over")
+        if status.get("finished") != before.get("finished"):
             return _outcome(status)
         if status.get("step") != shown:
             shown = str(status.get("step"))
@@ -65,6 +66,9 @@ def _outcome(status: dict[str, Any]) -> int:
 
 
 def _reprovision(arguments: Arguments) -> int:
+    from dpsd.ownership import act_as_owner
+
+    act_as_owner(arguments.places)  # the status file names the process, and is not root's
     ask_to_register(arguments.places)
     print("asked dpsd to register again; see: dpsctl status")
     return EXIT_DONE
@@ -111,7 +115,7 @@ def _show(arguments: Arguments) -> int:
     if text is None:
         raise Problem("not-provisioned", "there is no connection yet")
     try:
-        sys.stdout.write(FORMATS[wanted](parse_connection(parse_object(text, "connection"))).decode())
+        print(FORMATS[wanted](parse_connection(parse_object(text, "connection"))).decode(), end="")
     except ShapeError as error:
         raise Problem("state-unreadable", f"{printable(arguments.places.connection_json)}: {error}") from None
     return EXIT_DONE
@@ -119,7 +123,7 @@ def _show(arguments: Arguments) -> int:
 
 def _wait(arguments: Arguments) -> int:
     text = arguments.options.get("--timeout")
-    if text is not None and not text.isdigit():
+    if text is not None and not re.fullmatch("[0-9]{1,9}", text):
         raise UsageError("--timeout is a number of seconds")
     end = None if text is None else time.monotonic() + int(text)
     while not is_provisioned(arguments.places):

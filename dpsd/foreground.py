@@ -9,6 +9,7 @@ from dpsd.connection import Connection
 from dpsd.durable import lock
 from dpsd.errors import Problem
 from dpsd.journal import INFO, WARNING, log
+from dpsd.ownership import is_owner
 from dpsd.places import Places
 from dpsd.progress import Event, Step
 from dpsd.publish import load_record, prepare_folders, publish, raise_flag
@@ -20,7 +21,7 @@ def provision_here(places: Places, *, force: bool) -> Connection:
         prepare_folders(places)
         holding = lock(places.lock)
     except Problem as problem:
-        if problem.code == "state-unwritable" and os.geteuid() != 0:
+        if problem.code == "state-unwritable" and not is_owner(places):
             raise Problem("not-permitted", problem.sentence) from None
         raise
     try:

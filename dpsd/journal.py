@@ -16,6 +16,8 @@ _LIMIT = 1000
 
 def log(priority: int, text: str) -> None:
     """Write one line; a reader that went away is no reason to stop."""
+    if sys.stderr is None:
+        return
     prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
     try:
         sys.stderr.write(f"{prefix}dpsd: {printable(text, _LIMIT)}\n")

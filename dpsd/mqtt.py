@@ -24,6 +24,8 @@ from dpsd.tls import tls_problem
 
 KEEPALIVE = 60
 """Seconds, as in Microsoft's SDK for Python."""
+CLOSE_LIMIT = 1
+"""Seconds for a last packet to a peer that may not read it."""
 _LAST_BIT = 0.05
 """Seconds; the kernel may end a wait late by a thousandth of it, so that a long one is followed by this short one."""
 _CONNACK_V5 = {0: 0, 132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
@@ -139,7 +141,12 @@ class Session:
         """Send DISCONNECT, as far as the connection still takes it, and close."""
         try:
             self._client.disconnect()
-            while self._client.socket() is not None and self._client.want_write():
+            end = time.monotonic() + CLOSE_LIMIT
+            while self._client.want_write() and time.monotonic() < end:
+                connection: Any = self._client.socket()
+                if connection is None:
+                    break
+                select.select([], [connection], [], CLOSE_LIMIT)
                 if self._client.loop_write() != paho.MQTT_ERR_SUCCESS:
                     break
         except (OSError, *_MALFORMED):

@@ -15,6 +15,8 @@ import sdnotify
 from dpsd.text import printable
 
 STATUS_LIMIT = 400
+SEND_LIMIT = 0.2
+"""Seconds until a manager that does not read is left alone."""
 
 
 class Notifier:
@@ -23,10 +25,12 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._systemd = _connected() if environment.get("NOTIFY_SOCKET") else None
         self.supervised = self._systemd is not None
+        self._owes_ready = False
         self.watchdog_interval = _watchdog_interval(environment)
 
     def ready(self) -> None:
-        self._send("READY=1")
+        """Send READY=1; one that did not get through is sent again with whatever is sent next."""
+        self._owes_ready = not self._send("READY=1")
 
     def reloading(self) -> None:
         self._send("RELOADING=1")
@@ -40,21 +44,28 @@ class Notifier:
     def status(self, text: str) -> None:
         self._send(f"STATUS={printable(text, STATUS_LIMIT)}")
 
-    def _send(self, field: str) -> None:
-        """Send one field. A full or vanished socket must not end the daemon: the next field tries again."""
-        if self._systemd is not None:
-            try:
-                self._systemd.notify(field)
-            except OSError:
-                pass
+    def _send(self, field: str) -> bool:
+        """Send one field and tell whether it got through. That nobody reads, or listens, must not end the daemon."""
+        if self._systemd is None:
+            return True
+        try:
+            self._systemd.notify(field)
+        except OSError:
+            self._systemd = _connected() or self._systemd
+            return False
+        if self._owes_ready and field != "READY=1":
+            self.ready()
+        return True
 
 
 def _connected() -> Any:
     """Return sdnotify's notifier, None where nobody listens (a NOTIFY_SOCKET that a shell inherited)."""
     try:
-        return sdnotify.SystemdNotifier(debug=True)
+        systemd = sdnotify.SystemdNotifier(debug=True)
     except OSError:
         return None
+    systemd.socket.settimeout(SEND_LIMIT)
+    return systemd
 
 
 def _watchdog_interval(environment: Mapping[str, str]) -> float | None:

@@ -26,6 +26,14 @@ def act_as_owner(places: Places) -> None:
         os.setuid(owner.st_uid)
 
 
+def is_owner(places: Places) -> bool:
+    """Tell whether this process may do with the state directory what it likes."""
+    try:
+        return os.geteuid() in (0, os.stat(places.state).st_uid)
+    except FileNotFoundError:
+        return os.geteuid() == 0
+
+
 def _groups(uid: int, gid: int) -> list[int]:
     try:
         return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)

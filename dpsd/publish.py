@@ -37,6 +37,8 @@ def prepare_folders(places: Places) -> None:
 def load_record(places: Places) -> tuple[Record | None, str | None]:
     """Return the record, or None and what is wrong with the file, which is then kept beside its place."""
     text = load(places.record)
+    if text is None and os.path.lexists(places.record):
+        return None, f"it cannot be read; kept as {set_aside(places.record)}"
     if text is None:
         return None, None
     try:
@@ -63,6 +65,11 @@ def raise_flag(places: Places) -> None:
     """Tell the rest of the system that this boot is provisioned; only after `publish`."""
     if not os.path.exists(places.provisioned):
         replace(places.provisioned, b"", 0o644)
+
+
+def lower_flag(places: Places) -> None:
+    """Take back the word of an earlier daemon, whose record is gone."""
+    remove(places.provisioned)
 
 
 def _render(record: Record, places: Places) -> list[File]:

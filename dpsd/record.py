@@ -11,7 +11,7 @@ import json
 from typing import Any, NamedTuple
 
 from dpsd.connection import Connection, encode_connection, parse_connection
-from dpsd.shape import Table, parse_object
+from dpsd.shape import ShapeError, Table, parse_object
 
 VERSION = 1
 
@@ -57,6 +57,8 @@ def parse_record(text: str | bytes) -> Record:
 
 def read_record(table: Table) -> Record:
     """Read a record out of parsed JSON; raises ShapeError."""
+    if table.integer("version") != VERSION:
+        raise ShapeError(f"record.version: {table.integer('version')} is not known here")
     binding, payload = table.table("binding"), table.optional_table("payload")
     return Record(
         binding=Binding(*(binding.string(name) for name in Binding._fields)),

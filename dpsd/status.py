@@ -19,6 +19,7 @@ class Status:
 
     def __init__(self, places: Places, notifier: Notifier) -> None:
         self._path = places.status
+        self._owned = False
         self._notifier = notifier
         self._document: dict[str, Any] = {
             "version": 1,
@@ -32,6 +33,10 @@ class Status:
             "problem": None,
             "next_try": None,
         }
+
+    def own(self) -> None:
+        """From now on this process holds the state directory: the status file is its own."""
+        self._owned = True
 
     def starting_attempt(self, number: int) -> None:
         self._change(state="attempting", attempt=number, next_try=None)
@@ -85,6 +90,8 @@ class Status:
         if values.get("state", self._document["state"]) != self._document["state"]:
             values["since"] = rfc3339(wall_clock())
         self._document |= values
+        if not self._owned:
+            return
         try:
             replace(self._path, json.dumps(self._document, indent=1).encode() + b"\n", 0o644)
         except Problem as problem:

@@ -32,7 +32,7 @@ from dpsd.notify import Notifier
 from dpsd.places import Places
 from dpsd.progress import Done, Event, Failed, Step, Watch
 from dpsd.protocol.retry import delay
-from dpsd.publish import load_record, prepare_folders, publish, raise_flag
+from dpsd.publish import load_record, lower_flag, prepare_folders, publish, raise_flag
 from dpsd.record import Record
 from dpsd.shape import ShapeError
 from dpsd.status import Status
@@ -42,6 +42,8 @@ ATTEMPT_LIMIT = 300
 """Seconds until an attempt is killed."""
 WATCH_INTERVAL = 2
 """Seconds between two looks at the watched files while waiting."""
+RECHECK_INTERVAL = 300
+"""Seconds until files are judged again although none changed: a folder above them may have."""
 REFRESH_INTERVAL = 10
 """Seconds between two refreshes of STATUS= while waiting."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
@@ -61,6 +63,7 @@ class Supervisor:
         self._selector.register(self._signals, selectors.EVENT_READ)
         self._locked = False
         self._record: Record | None = None
+        self._unpublished: Record | None = None
         self._ready = False
         self._worker: Worker | None = None
         self._event: Done | Failed | None = None
@@ -99,15 +102,23 @@ class Supervisor:
             prepare_folders(self._places)
             lock(self._places.lock)
             self._locked = True
+            self._status.own()
             self._record, unreadable = load_record(self._places)
             if unreadable is not None:
                 log(WARNING, f"state-unreadable: the assignment record: {unreadable}; registering again")
-            if self._record is not None and unchanged(self._record.inputs):
+            if self._record is None:
+                lower_flag(self._places)
+            if self._record is not None and self._is_of_today(self._record):
                 self._become_ready(self._record)
+                self._write_history()
             else:
                 self._start_attempt()
         except Problem as problem:
             self._wait(problem)
+
+    def _is_of_today(self, record: Record) -> bool:
+        """Tell whether the record was made of the files that count now, and none of them changed since."""
+        return set(self._places.configuration) <= record.inputs.keys() and unchanged(record.inputs)
 
     def _become_ready(self, record: Record) -> None:
         """Publish, raise the flag, tell systemd: in this order, since READY=1 means that the files are there."""
@@ -117,12 +128,8 @@ class Supervisor:
         self._ready = True
         self._status.provisioned(record.connection.iothub_hostname, record.connection.device_id, self._finished)
         self._notifier.ready()
-        self._note_success()
-
-    def _note_success(self) -> None:
         self._problem, self._next_try, self._failures = None, None, {}
-        self._operation_id, self._forced = None, False
-        self._write_history()
+        self._operation_id, self._forced, self._unpublished = None, False, None
 
     # Attempts
 
@@ -134,10 +141,11 @@ class Supervisor:
         self._status.starting_attempt(self._attempts)
         arguments = [*self._arguments, *(["--force"] if self._forced else [])]
         if self._operation_id is not None:
-            arguments += ["--operation-id", self._operation_id]
+            arguments.append(f"--operation-id={self._operation_id}")
         try:
             self._worker = Worker(arguments)
         except OSError as error:
+            self._finished += 1
             self._wait(Problem("worker-failed", f"cannot start an attempt: {error.strerror}"))
             return
         self._deadline = time.monotonic() + ATTEMPT_LIMIT
@@ -176,26 +184,34 @@ class Supervisor:
         try:
             if isinstance(event, Failed):
                 raise event.problem
-            self._become_ready(event.record)
+            self._publish(event.record)
         except Problem as problem:
             self._wait(problem)
-        else:
-            if not unchanged(event.record.inputs):
-                self._next_try = time.monotonic() + WATCH_INTERVAL
         if self._worker is not None:
             self._end_worker(grace=1)
+
+    def _publish(self, record: Record) -> None:
+        """Become ready by a new record; one that the disk does not take is kept for the next try."""
+        try:
+            self._become_ready(record)
+        except Problem as problem:
+            self._unpublished = record if problem.code == "state-unwritable" else None
+            raise
+        self._write_history()
+        if not unchanged(record.inputs):
+            self._next_try = time.monotonic() + WATCH_INTERVAL
 
     # Waiting
 
     def _wait(self, problem: Problem) -> None:
         """Decide what follows a problem: a moment, a change, or in the foreground the end."""
+        if problem.kind.retry is Retry.CONFIGURATION and self._record is not None and not self._ready:
+            problem = self._stay_with(self._record) or problem
         retry = problem.kind.retry
-        if retry is Retry.CONFIGURATION and self._record is not None and not self._ready:
-            self._stay_with(self._record)
         self._problem, self._operation_id = problem, problem.operation_id
-        self._failures = {retry: self._failures.get(retry, 0) + 1}
+        self._failures[retry] = self._failures.get(retry, 0) + 1
         seconds = delay(problem, self._failures[retry], _fraction())
-        self._next_try = None if seconds is None else time.monotonic() + seconds
+        self._next_try = time.monotonic() + (RECHECK_INTERVAL if seconds is None else seconds)
         self._refresh_at = time.monotonic() + REFRESH_INTERVAL
         self._status.failed(problem, self._finished, seconds)
         if self._locked:
@@ -206,11 +222,13 @@ class Supervisor:
         if self._ready:
             self._notifier.ready()
 
-    def _stay_with(self, record: Record) -> None:
+    def _stay_with(self, record: Record) -> Problem | None:
+        """Become ready by the earlier assignment; return what prevents it."""
         try:
             self._become_ready(record)
         except Problem as problem:
-            log(WARNING, str(problem))
+            return problem
+        return None
 
     def _write_history(self, problem: Problem | None = None) -> None:
         """Note the outcome."""
@@ -246,17 +264,27 @@ class Supervisor:
     def _look_around(self, problem: Problem, now: float) -> None:
         """While waiting: try again when a watched file changed, and keep STATUS= fresh."""
         if any(signature(path) != seen for path, seen in self._signatures.items()):
+            self._operation_id = None
             self._try_again()
         elif now >= self._refresh_at:
             self._refresh_at = now + REFRESH_INTERVAL
-            self._status.waiting(problem, None if self._next_try is None else self._next_try - now)
+            hopeful = problem.kind.retry is not Retry.CONFIGURATION and self._next_try is not None
+            self._status.waiting(problem, self._next_try - now if hopeful and self._next_try else None)
 
     def _try_again(self) -> None:
         self._problem, self._next_try = None, None
-        if self._locked:
-            self._start_attempt()
-        else:
+        if not self._locked:
             self._begin()
+        elif self._unpublished is not None and not self._forced and self._is_of_today(self._unpublished):
+            self._publish_again(self._unpublished)
+        else:
+            self._start_attempt()
+
+    def _publish_again(self, record: Record) -> None:
+        try:
+            self._publish(record)
+        except Problem as problem:
+            self._wait(problem)
 
     def _seconds_to_next_moment(self) -> float | None:
         now = time.monotonic()
@@ -275,13 +303,14 @@ class Supervisor:
     # Signals
 
     def _take_signals(self) -> None:
-        for number in os.read(self._signals, 64):
-            if number in (signal.SIGTERM, signal.SIGINT):
-                self._exit_status = EXIT_DONE
-            elif number == signal.SIGHUP:
-                self._again(forced=self._forced)
-            elif number == signal.SIGUSR1:
-                self._again(forced=True)
+        """Act once on however many came: the end first, then the stronger of the two requests."""
+        numbers = set(os.read(self._signals, 65536))
+        if numbers & {signal.SIGTERM, signal.SIGINT}:
+            self._exit_status = EXIT_DONE
+        elif signal.SIGUSR1 in numbers:
+            self._again(forced=True)
+        elif signal.SIGHUP in numbers:
+            self._again(forced=self._forced)
 
     def _again(self, *, forced: bool) -> None:
         """Start afresh now; a running attempt knows nothing of what changed, so it is ended."""

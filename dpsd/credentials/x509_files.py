@@ -105,7 +105,7 @@ def _load_leaf(path: str) -> tuple[x509.Certificate, str]:
         chain = [x509.load_pem_x509_certificate(block) for block in blocks]
         _check_key_type(chain[0], shown)
         return chain[0], _common_name(chain[0], shown)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise Problem("credential-invalid", f"{shown} holds a broken certificate: {printable(error)}") from None
 
 

@@ -19,7 +19,7 @@ import enum
 import re
 from typing import Any, NamedTuple
 
-from dpsd.errors import Problem, ProtocolError
+from dpsd.errors import Problem, ProtocolError, Retry
 from dpsd.protocol import dps
 from dpsd.protocol.assignment import Assignment, parse_assignment
 from dpsd.text import printable
@@ -128,11 +128,13 @@ class Registration:
     def _succeeded(self, reply: dps.Reply, body: bytes) -> Wait | Finish:
         operation = dps.parse_operation(body)
         if operation.status == "assigned":
+            self.operation_id = None  # decided, and not to be resumed whatever it says
             assignment = parse_assignment(operation.state)
             self._move(State.REQUESTING, State.ASSIGNED)
             return Finish(assignment)
         if operation.status == "assigning":
             return self._wait(reply, operation)
+        self.operation_id = None
         raise _not_assigned(operation)
 
     def _wait(self, reply: dps.Reply, operation: dps.Operation) -> Wait:
@@ -153,7 +155,10 @@ class Registration:
             if not self._restarted:
                 self._restarted = True
                 return self._request()
-        raise _fault_problem(reply, fault)
+        problem = _fault_problem(reply, fault)
+        if problem.kind.retry is Retry.REFUSED:
+            self.operation_id = None
+        raise problem
 
     def _move(self, expected: State, to: State) -> None:
         if self.state is not expected:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -227,3 +228,51 @@ def _fingerprint(board: Board) -> dict[str, tuple[int, int, bytes]]:
 
 def _child(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def test_failed_operation_is_not_resumed(board: Board, emulator: EmulatorProcess) -> None:
+    emulator.replace(faults=[{"on": "poll-reply", "do": "reply", "registrationStatus": "failed"}])
+    since = len(emulator.lines())
+    with Daemon(board) as daemon:
+        daemon.await_status("dps-failed")
+        board.configure(more="# an operator repaired the enrollment")
+        daemon.await_notified("READY=1")
+    assert [one["event"] for one in emulator.lines()[since:]].count("register") == 2
+
+
+def test_second_daemon_leaves_the_first_ones_status_alone(board: Board) -> None:
+    with Daemon(board) as first:
+        first.await_notified("READY=1")
+        with Daemon(board, supervised=False) as second:
+            assert second.process.wait(20) == 75
+        assert board.status()["pid"] == first.process.pid
+        assert board.dpsctl("status").returncode == 0
+
+
+def test_record_of_another_configuration_is_not_enough(board: Board, emulator: EmulatorProcess) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    since = len(emulator.lines())
+    other = Board(board.folder / "other", emulator)
+    board.config = other.config
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+    assert emulator.lines()[since]["client"] == other.registration_id
+    assert json.loads(board.connection.read_text())["device_id"] == other.registration_id
+
+
+def test_wiped_state_takes_the_flag_down(board: Board, emulator: EmulatorProcess) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    shutil.rmtree(board.state)
+    emulator.replace(faults=[{"on": "connect", "do": "drop", "times": 0}])
+    with Daemon(board) as daemon:
+        daemon.await_status("connection-lost")
+        assert not (board.run / "provisioned").exists()
+
+
+def test_storm_of_signals_ends_with_the_last_one(board: Board) -> None:
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        for _ in range(500):
+            daemon.signal(signal.SIGHUP)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.process.wait(5) == 0
