@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 
-from dpsd.durable import commit_changed, make_folder, remove
+from dpsd.durable import commit_changed, load, make_folder, remove
 from dpsd.errors import Problem
 from dpsd.text import printable
 
@@ -25,6 +25,7 @@ _DROP_IN = f"""# Written by: dpsctl agent enable. Removed by: dpsctl agent disab
 After={TARGET}
 ConditionPathExists=/run/dpsd/provisioned
 """
+_WANT_IS_OURS = f"# The want of {TARGET} is from the same command.\n"
 
 
 def enable(unit: str) -> str:
@@ -36,10 +37,10 @@ def enable(unit: str) -> str:
     _check_root()
     make_folder(f"{UNITS}/{name}.d", 0o755)
     make_folder(f"{UNITS}/{TARGET}.wants", 0o755)
-    commit_changed(_drop_in(name), _DROP_IN.encode(), 0o644)
-    want = _want(name)
-    if not os.path.lexists(want):
-        os.symlink(source, want)
+    ours = _made_the_want(name) or not os.path.lexists(_want(name))
+    commit_changed(_drop_in(name), (_DROP_IN + (_WANT_IS_OURS if ours else "")).encode(), 0o644)
+    if not os.path.lexists(_want(name)):
+        os.symlink(source, _want(name))
     _reload_systemd()
     return name
 
@@ -48,8 +49,9 @@ def disable(unit: str) -> str:
     """Take back what `enable` did and return the unit's full name; raises as `enable`."""
     name = _full_name(unit)
     _check_root()
+    if _made_the_want(name):
+        remove(_want(name))
     remove(_drop_in(name))
-    remove(_want(name))
     try:
         os.rmdir(f"{UNITS}/{name}.d")
     except OSError:
@@ -82,6 +84,11 @@ def _drop_in(name: str) -> str:
 
 def _want(name: str) -> str:
     return f"{UNITS}/{TARGET}.wants/{name}"
+
+
+def _made_the_want(name: str) -> bool:
+    """Tell whether the want came from `enable`, rather than from the unit's own [Install] section."""
+    return _WANT_IS_OURS.encode() in (load(_drop_in(name)) or b"")
 
 
 def _check_root() -> None:

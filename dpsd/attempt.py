@@ -225,7 +225,8 @@ def _drive(session: Session, machine: Registration, report: Report) -> Assignmen
                 session.idle(action.seconds)
             action = machine.waited()
         elif isinstance(action, Publish):
-            with _step("asking for the assignment" if machine.operation_id else "registering", report):
+            doing = "asking for the assignment" if machine.operation_id else f"registering with {session.endpoint}"
+            with _step(doing, report):
                 session.publish(action.topic, action.body)
                 action = _answer(session, machine)
     return action.assignment

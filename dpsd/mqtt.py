@@ -76,7 +76,7 @@ class Session:
     def __init__(
         self, endpoint: Endpoint, context: ssl.SSLContext, client_id: str, username: str, password: str | None
     ) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._events: deque[_Event] = deque()
         self._arrived = time.monotonic()
         self._client = _make_client(endpoint, client_id)
@@ -91,17 +91,17 @@ class Session:
         """Connect over TCP and TLS, send CONNECT and await CONNACK; raises also `mqtt-*` for a refusal."""
         try:
             # As bytes: the ssl module encodes text as an international name, whose tables cost 1 MiB.
-            host: Any = self._endpoint.host.encode()
-            self._client.connect(host, self._endpoint.port, KEEPALIVE)
+            host: Any = self.endpoint.host.encode()
+            self._client.connect(host, self.endpoint.port, KEEPALIVE)
         except ssl.SSLError as error:
-            raise tls_problem(self._endpoint, error) from None
+            raise tls_problem(self.endpoint, error) from None
         except OSError as error:
-            raise connection_problem(self._endpoint, error) from None
+            raise connection_problem(self.endpoint, error) from None
         event = self._next_after_connect()
         if not isinstance(event, _Connected):
             raise self._lost("before it answered CONNECT")
         if event.return_code:
-            raise _refusal(self._endpoint, event.return_code)
+            raise _refusal(self.endpoint, event.return_code)
 
     def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1 and await the SUBACK; raises also `mqtt-subscribe-refused`."""
@@ -113,7 +113,7 @@ class Session:
             if isinstance(event, _Subscribed) and event.message_id == message_id:
                 break
         if event.granted >= 0x80:
-            raise Problem("mqtt-subscribe-refused", f"{self._endpoint} refused to subscribe {topic_filter}")
+            raise Problem("mqtt-subscribe-refused", f"{self.endpoint} refused to subscribe {topic_filter}")
 
     def publish(self, topic: str, body: bytes) -> None:
         """Publish at QoS 1; the answer is awaited, not the PUBACK."""
@@ -159,7 +159,7 @@ class Session:
         except Problem as problem:
             if problem.code != "dps-reply-invalid":
                 raise
-            raise Problem("mqtt-rejected", f"{self._endpoint} does not accept MQTT 3.1.1") from None
+            raise Problem("mqtt-rejected", f"{self.endpoint} does not accept MQTT 3.1.1") from None
 
     def _next(self) -> _Event:
         while not self._events:
@@ -184,16 +184,16 @@ class Session:
                 result = self._client.loop_read()
             self._client.loop_misc()
         except ssl.SSLError as error:
-            raise tls_problem(self._endpoint, error) from None
+            raise tls_problem(self.endpoint, error) from None
         except OSError as error:
-            raise connection_problem(self._endpoint, error) from None
+            raise connection_problem(self.endpoint, error) from None
         except _MALFORMED:
             result = paho.MQTT_ERR_PROTOCOL
         if result == paho.MQTT_ERR_PROTOCOL:
-            raise Problem("dps-reply-invalid", f"{self._endpoint} sent bytes that are not MQTT 3.1.1")
+            raise Problem("dps-reply-invalid", f"{self.endpoint} sent bytes that are not MQTT 3.1.1")
 
     def _lost(self, when: str) -> Problem:
-        return Problem("connection-lost", f"{self._endpoint} closed the connection {when}")
+        return Problem("connection-lost", f"{self.endpoint} closed the connection {when}")
 
 
 def _make_client(endpoint: Endpoint, client_id: str) -> _Client:

@@ -88,7 +88,8 @@ class Supervisor:
             for key, _ in self._selector.select(self._seconds_to_next_moment()):
                 if key.fd == self._signals:
                     self._take_signals()
-                elif self._worker is not None and key.fd == self._worker.descriptor:
+                    break  # what else was readable may belong to a worker that has just been ended
+                if self._worker is not None and key.fd == self._worker.descriptor:
                     self._read_worker(self._worker)
             self._act_on_time(time.monotonic())
         self._stop()

@@ -19,7 +19,8 @@ def test_first_boot_is_ready_when_the_files_are_there(board: Board) -> None:
         document = json.loads(board.connection.read_text())
         assert document["device_id"] == board.registration_id
         assert (board.run / "provisioned").exists()
-        assert any("registering (attempt 1)" in one for one in daemon.notified)
+        where = f"{board.emulator.address}:{board.emulator.port}"
+        assert f"STATUS=registering with {where} (attempt 1)" in daemon.notified
     assert daemon.process.returncode == 0
     assert daemon.board.status()["state"] == "stopped"
 
