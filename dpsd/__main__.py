@@ -27,7 +27,7 @@ def _daemon(arguments: Arguments) -> int:
 def _attempt(arguments: Arguments) -> int:
     """Make one attempt and tell about it on stdout, for the supervisor."""
     from dpsd.attempt import attempt
-    from dpsd.progress import Event, Failed, encode_event
+    from dpsd.progress import Carry, Event, Failed, encode_event
     from dpsd.publish import peek_record
 
     def report(event: Event) -> None:
@@ -35,9 +35,9 @@ def _attempt(arguments: Arguments) -> int:
         sys.stdout.buffer.flush()
 
     places, force = arguments.places, arguments.has("--force")
-    operation_id = arguments.options.get("--operation-id")
+    carry = Carry(arguments.options.get("--operation-id"))
     try:
-        report(attempt(places, peek_record(places), force=force, operation_id=operation_id, report=report))
+        report(attempt(places, peek_record(places), force=force, carry=carry, report=report))
     except Problem as problem:
         report(Failed(problem))
     # All is said and nothing is held: taking the interpreter down in order would only cost time.

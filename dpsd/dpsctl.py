@@ -162,7 +162,7 @@ def _agent(arguments: Arguments) -> int:
 
 
 def _config(arguments: Arguments) -> int:
-    from dpsd.attempt import load_config, open_device
+    from dpsd.device import load_config, open_device
     from dpsd.ownership import act_as_owner
 
     act_as_owner(arguments.places)

@@ -29,8 +29,12 @@ class Retry(enum.Enum):
     """Nothing was decided about this device: try again soon."""
     SERVICE = "service"
     """The service answered that it cannot now: its retry-after wins."""
+    THROTTLED = "throttled"
+    """The service has too much to do for all devices together: its retry-after wins, and the fleet spreads."""
     REFUSED = "refused"
     """The service or the fleet's owner said no: only slowly again."""
+    CLOCK = "clock"
+    """The board's clock is wrong or not known to be right: again when it changes, or soon."""
     CONFIGURATION = "configuration"
     """Wrong on this device: wait until a watched file changes."""
 
@@ -49,6 +53,10 @@ def _network(hint: str) -> Kind:
 
 def _service(hint: str, exit_status: int = EXIT_UNAVAILABLE) -> Kind:
     return Kind(Retry.SERVICE, exit_status, hint)
+
+
+def _clock(hint: str) -> Kind:
+    return Kind(Retry.CLOCK, EXIT_LATER, hint)
 
 
 def _refused(hint: str) -> Kind:
@@ -76,15 +84,31 @@ PROBLEMS: dict[str, Kind] = {
     "registration-id-invalid": _local("set dps.registration_id to lower-case letters, digits and - . _ :"),
     "registration-id-mismatch": _local("set dps.registration_id to the certificate's CN, or leave it out"),
     "payload-invalid": _local("make the payload a JSON object of at most 64 KiB"),
+    "board-changed": _local("put the card back into its board, or set board.clone_guard to reprovision"),
+    # The clock.
+    "clock-not-synchronized": _clock("wait, or check that NTP (UDP port 123) gets through: timedatectl"),
+    "clock-wrong": _clock("set the clock, or check that NTP (UDP port 123) gets through: timedatectl"),
+    "clock-changed": _clock("nothing to do: the attempt starts over"),
     # Between this device and the service.
-    "name-not-resolved": _network("check the network and DNS, and dps.global_endpoint for a spelling mistake"),
+    "no-interface": _network("check the cable or Wi-Fi, and what manages the network: ip link"),
+    "radio-blocked": _network("unblock the radio: rfkill unblock wifi; on a new Raspberry Pi set the Wi-Fi country"),
+    "no-route": _network("check DHCP and the gateway: ip route"),
+    "no-ipv4-route": _network("DPS has IPv4 addresses only: give the network IPv4, or NAT64 with DNS64"),
+    "dns-unavailable": _network("check the name servers: resolvectl status, or /etc/resolv.conf"),
+    "dns-no-answer": _network("check the name servers and that a firewall lets UDP and TCP port 53 through"),
+    "name-not-resolved": _network("check dps.global_endpoint for a spelling mistake, and the name servers"),
+    "proxy-unreachable": _network("check network.proxy and that the proxy runs"),
+    "proxy-failed": _network("see the proxy's log; it must be able to reach the endpoint"),
+    "proxy-refused": _refused("let the proxy pass CONNECT to the endpoint's host and port"),
+    "proxy-unauthorized": _refused("check the user in network.proxy and the file network.proxy_password_file"),
     "connection-refused": _network("check that a firewall lets TCP port 8883 through to the endpoint"),
     "connection-failed": _network("check the network, its route, and that a firewall lets TCP port 8883 through"),
     "connection-lost": _network("nothing to do if it passes; else check the link and the firewall's idle limits"),
     "no-answer": _network("check that a firewall lets TCP port 8883 through to the endpoint"),
-    "tls-untrusted": _network("check network.trusted_roots and ca-certificates, and for a firewall inspecting TLS"),
+    "intercepted": _network("let the firewall or portal pass this host untouched; else check network.trusted_roots"),
     "tls-wrong-name": _network("check dps.global_endpoint, and for a captive portal or a firewall inspecting TLS"),
     "tls-certificate-dates": _network("check the board's clock; the server's certificate is outside its dates"),
+    "tls-alert": _network("see which alert it is; check the device certificate, and what filters TLS in between"),
     "tls-failed": _network("check that nothing between board and service inspects or filters TLS"),
     "attempt-deadline": _network("see the step it stopped at; check the network's speed and DNS"),
     # MQTT.
@@ -100,11 +124,16 @@ PROBLEMS: dict[str, Kind] = {
     "dps-failed": _refused("check the enrollment's allocation policy and its linked IoT Hubs"),
     "dps-conflict": _service("wait; if it stays, look for a second device with the same registration id"),
     "dps-assigning": _service("wait: DPS is still assigning an IoT Hub", EXIT_LATER),
-    "dps-throttled": _service("wait: the service limits registrations for the whole scope", EXIT_LATER),
+    "dps-throttled": Kind(
+        Retry.THROTTLED, EXIT_LATER, "wait: the service limits registrations for all devices together"
+    ),
     "dps-unavailable": _service("wait: the service reports a fault of its own"),
     "dps-reply-invalid": _service("report it with the journal's lines if it stays"),
     "assignment-invalid": _refused("check the IoT Hub linked to the enrollment and the device id it sets"),
     "assignment-not-allowed": _refused("check hub.allow in the configuration and the enrollment's IoT Hubs"),
+    # What the IoT Hub says of the assigned connection.
+    "hub-refused": _service("wait; if it stays, the device registers again: see hub.reprovision_after", EXIT_REFUSED),
+    "hub-unavailable": _service("wait: the IoT Hub says it is unavailable"),
     # This device's own house.
     "state-unwritable": _network("check that the state directory's disk has room and is writable"),
     "state-locked": Kind(Retry.NETWORK, EXIT_LATER, "another dpsd or dpsctl holds the state directory: let it finish"),
@@ -122,8 +151,8 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
     """Something a person can act on.
 
     code: a key of `PROBLEMS`. sentence: what happened, one line. hint: the next thing to do, where the code's own
-    is not exact enough. retry_after: seconds the service asked for. operation_id: the DPS operation to resume.
-    also: further sentences of the same kind, when several things are wrong at once.
+    is not exact enough. retry_after: seconds the service asked for. also: further
+    sentences of the same kind, when several things are wrong at once.
     """
 
     def __init__(
@@ -133,7 +162,6 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
         *,
         hint: str | None = None,
         retry_after: float | None = None,
-        operation_id: str | None = None,
         also: tuple[str, ...] = (),
     ) -> None:
         super().__init__(sentence)
@@ -142,7 +170,6 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
         self.sentence = sentence
         self.hint = hint or self.kind.hint
         self.retry_after = retry_after
-        self.operation_id = operation_id
         self.also = also
 
     def __str__(self) -> str:
@@ -159,7 +186,6 @@ def encode_problem(problem: Problem) -> dict[str, Any]:
         "class": problem.kind.retry.value,
         "exit_status": problem.kind.exit_status,
         "retry_after": problem.retry_after,
-        "operation_id": problem.operation_id,
     }
 
 

@@ -22,6 +22,12 @@ class Watch(NamedTuple):
     signatures: dict[str, Any]
 
 
+class Carry(NamedTuple):
+    """What the next attempt should know if this one ends without an assignment. operation_id: to poll, not register."""
+
+    operation_id: str | None = None
+
+
 class Done(NamedTuple):
     """The result: a record to publish. registered: DPS was asked, rather than the earlier assignment kept."""
 
@@ -33,7 +39,7 @@ class Failed(NamedTuple):
     problem: Problem
 
 
-Event = Step | Watch | Done | Failed
+Event = Step | Watch | Carry | Done | Failed
 
 
 def encode_event(event: Event) -> bytes:
@@ -48,6 +54,8 @@ def parse_event(line: bytes) -> Event:
         return Step(table.string("step"))
     if "watch" in table.values:
         return Watch(dict(table.table("watch").values))
+    if "carry" in table.values:
+        return Carry(table.table("carry").optional_string("operation_id"))
     if "record" in table.values:
         return Done(read_record(table.table("record")), table.values.get("registered") is True)
     return Failed(parse_problem(table.table("problem")))
@@ -63,7 +71,6 @@ def parse_problem(table: Table) -> Problem:
         table.string("sentence"),
         hint=table.optional_string("hint"),
         retry_after=table.optional_integer("retry_after"),
-        operation_id=table.optional_string("operation_id"),
         also=tuple(str(one) for one in table.list("also")),
     )
 
@@ -73,6 +80,8 @@ def _document(event: Event) -> dict[str, Any]:
         return {"step": event.text}
     if isinstance(event, Watch):
         return {"watch": event.signatures}
+    if isinstance(event, Carry):
+        return {"carry": event._asdict()}
     if isinstance(event, Done):
         return {"record": encode_record(event.record), "registered": event.registered}
     return {"problem": encode_problem(event.problem)}

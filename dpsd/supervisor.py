@@ -30,7 +30,7 @@ from dpsd.inputs import configuration_files, signature, unchanged
 from dpsd.journal import WARNING, log
 from dpsd.notify import Notifier
 from dpsd.places import Places
-from dpsd.progress import Done, Event, Failed, Step, Watch
+from dpsd.progress import Carry, Done, Event, Failed, Step, Watch
 from dpsd.protocol.retry import delay
 from dpsd.publish import load_record, lower_flag, prepare_folders, publish, raise_flag
 from dpsd.record import Record
@@ -70,7 +70,7 @@ class Supervisor:
         self._step = "starting"
         self._deadline = 0.0
         self._forced = False
-        self._operation_id: str | None = None
+        self._carry = Carry()
         self._attempts = 0
         self._finished = 0
         self._failures: dict[Retry, int] = {}
@@ -130,7 +130,7 @@ class Supervisor:
         self._status.provisioned(record.connection.iothub_hostname, record.connection.device_id, self._finished)
         self._notifier.ready()
         self._problem, self._next_try, self._failures = None, None, {}
-        self._operation_id, self._forced, self._unpublished = None, False, None
+        self._carry, self._forced, self._unpublished = Carry(), False, None
 
     # Attempts
 
@@ -141,8 +141,8 @@ class Supervisor:
         self._signatures = {path: signature(path) for path in paths}
         self._status.starting_attempt(self._attempts)
         arguments = [*self._arguments, *(["--force"] if self._forced else [])]
-        if self._operation_id is not None:
-            arguments.append(f"--operation-id={self._operation_id}")
+        if self._carry.operation_id is not None:
+            arguments.append(f"--operation-id={self._carry.operation_id}")
         try:
             self._worker = Worker(arguments)
         except OSError as error:
@@ -169,6 +169,8 @@ class Supervisor:
             self._status.step(event.text)
         elif isinstance(event, Watch):
             self._signatures |= event.signatures
+        elif isinstance(event, Carry):
+            self._carry = event
         else:
             self._event = event
 
@@ -209,7 +211,7 @@ class Supervisor:
         if problem.kind.retry is Retry.CONFIGURATION and self._record is not None and not self._ready:
             problem = self._stay_with(self._record) or problem
         retry = problem.kind.retry
-        self._problem, self._operation_id = problem, problem.operation_id
+        self._problem = problem
         self._failures[retry] = self._failures.get(retry, 0) + 1
         seconds = delay(problem, self._failures[retry], _fraction())
         self._next_try = time.monotonic() + (RECHECK_INTERVAL if seconds is None else seconds)
@@ -265,7 +267,7 @@ class Supervisor:
     def _look_around(self, problem: Problem, now: float) -> None:
         """While waiting: try again when a watched file changed, and keep STATUS= fresh."""
         if any(signature(path) != seen for path, seen in self._signatures.items()):
-            self._operation_id = None
+            self._carry = Carry()
             self._try_again()
         elif now >= self._refresh_at:
             self._refresh_at = now + REFRESH_INTERVAL
@@ -319,7 +321,7 @@ class Supervisor:
             self._notifier.reloading()
         if self._worker is not None:
             self._end_worker()
-        self._forced, self._operation_id, self._failures = forced, None, {}
+        self._forced, self._carry, self._failures = forced, Carry(), {}
         self._try_again()
 
     def _stop(self) -> None:

@@ -22,6 +22,8 @@ class Ladder(NamedTuple):
 LADDERS = {
     Retry.NETWORK: Ladder(2, 300),
     Retry.SERVICE: Ladder(5, 300),
+    Retry.THROTTLED: Ladder(5, 300),
+    Retry.CLOCK: Ladder(1, 60),
     Retry.REFUSED: Ladder(300, 6 * 3600),
 }
 SPREAD = 0.1

@@ -61,7 +61,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, int]] = {
     "a new profile": ({**POLL, "state": {"connectionProfile": "mqttV5"}}, "assignment-invalid", 77),
     "an expired certificate": ({"on": "accept", "do": "certificate", "which": "expired"}, "tls-certificate-dates", 69),
     "a wrong name": ({"on": "accept", "do": "certificate", "which": "wrong-name"}, "tls-wrong-name", 69),
-    "an unknown authority": ({"on": "accept", "do": "certificate", "which": "unknown-ca"}, "tls-untrusted", 69),
+    "an unknown authority": ({"on": "accept", "do": "certificate", "which": "unknown-ca"}, "intercepted", 69),
 }
 
 

@@ -13,7 +13,9 @@ from dpsd.errors import PROBLEMS, Problem, Retry, encode_problem
 
 STATUSES = {
     Retry.NETWORK: {1, 3, 69, 75},
-    Retry.SERVICE: {69, 75},
+    Retry.SERVICE: {69, 75, 77},
+    Retry.THROTTLED: {75},
+    Retry.CLOCK: {75},
     Retry.REFUSED: {77, 78},
     Retry.CONFIGURATION: {78},
 }

@@ -79,14 +79,13 @@ def test_an_event_is_one_line_and_parsed_back(event: Event) -> None:
     code=st.sampled_from(sorted(PROBLEMS)),
     texts=st.tuples(ANY_TEXT, ANY_TEXT.filter(bool)),
     retry_after=st.none() | st.integers(),
-    operation_id=st.none() | ANY_TEXT,
     also=st.lists(ANY_TEXT).map(tuple),
 )
 def test_a_failure_keeps_all_that_the_problem_says(
-    code: str, texts: tuple[str, str], retry_after: int | None, operation_id: str | None, also: tuple[str, ...]
+    code: str, texts: tuple[str, str], retry_after: int | None, also: tuple[str, ...]
 ) -> None:
     said, hint = texts
-    problem = Problem(code, said, hint=hint, retry_after=retry_after, operation_id=operation_id, also=also)
+    problem = Problem(code, said, hint=hint, retry_after=retry_after, also=also)
     read = parse_event(encode_event(Failed(problem)))
     assert isinstance(read, Failed)
     assert encode_problem(read.problem) == encode_problem(problem)

@@ -10,7 +10,13 @@ from dpsd.errors import PROBLEMS, Problem, Retry
 from dpsd.protocol.retry import delay
 
 CODES = {kind.retry: code for code, kind in PROBLEMS.items()}
-BOUNDS = {Retry.NETWORK: (2, 300), Retry.SERVICE: (5, 300), Retry.REFUSED: (300, 21_600)}
+BOUNDS = {
+    Retry.NETWORK: (2, 300),
+    Retry.SERVICE: (5, 300),
+    Retry.THROTTLED: (5, 300),
+    Retry.CLOCK: (1, 60),
+    Retry.REFUSED: (300, 21_600),
+}
 FRACTIONS = st.floats(0, 1, exclude_max=True)
 
 

@@ -67,8 +67,8 @@ def tls_error(reason: str) -> ssl.SSLError:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (verification_error(20), "tls-untrusted"),
-        (verification_error(18), "tls-untrusted"),
+        (verification_error(20), "intercepted"),
+        (verification_error(18), "intercepted"),
         (verification_error(9), "tls-certificate-dates"),
         (verification_error(10), "tls-certificate-dates"),
         (verification_error(62), "tls-wrong-name"),

@@ -1,0 +1,90 @@
+"""The device as configured: who is to be registered, by what, where. Floor 3."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from dpsd.config import Effective, parse_config
+from dpsd.configuration_files import load_layers
+from dpsd.credentials import open_credential
+from dpsd.credentials.credential import Credential
+from dpsd.durable import load
+from dpsd.errors import Problem
+from dpsd.inputs import configuration_files, observe, signature
+from dpsd.places import CONFIGURATION, Places
+from dpsd.progress import Step, Watch
+from dpsd.protocol.identifiers import check_registration_id
+from dpsd.record import Binding
+from dpsd.settings import Config, check_payload
+from dpsd.shape import ShapeError, parse_object
+from dpsd.steps import Report
+from dpsd.text import printable
+
+PAYLOAD_FILE_LIMIT = 64 * 1024
+
+
+class Device(NamedTuple):
+    """Who is to be registered, by what, where, and what the files that said so looked like."""
+
+    config: Config
+    credential: Credential
+    payload: dict[str, Any] | None
+    binding: Binding
+    inputs: dict[str, Any]
+
+
+def load_config(places: Places) -> Effective:
+    """Load the effective configuration; raises Problem `configuration-*`."""
+    own = places.configuration != CONFIGURATION
+    writers = frozenset({os.geteuid()}) if own else frozenset[int]()
+    return parse_config(load_layers(configuration_files(places.configuration), writers))
+
+
+def open_device(places: Places, report: Report = lambda event: None) -> Device:
+    """Load the configuration and open the credential; raises Problem, all of them of this device's own making."""
+    report(Step("reading the configuration"))
+    paths = [*places.configuration, *configuration_files(places.configuration)]
+    inputs = {path: observe(path) for path in paths}
+    config = load_config(places).config
+    files = _credential_files(config)
+    report(Watch({path: signature(path) for path in files}))
+    inputs |= {path: observe(path, secret=path != config.credential.certificate_file) for path in files}
+    report(Step("opening the credential"))
+    credential = open_credential(config.credential)
+    registration_id = _registration_id(config, credential)
+    endpoint = str(config.dps.global_endpoint)
+    binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint)
+    return Device(config, credential, _payload(config), binding, inputs)
+
+
+def _credential_files(config: Config) -> list[str]:
+    named = [*config.credential[2:], config.dps.payload_file, config.network.trusted_roots]
+    return [path for path in named if path is not None and path.startswith("/")]
+
+
+def _registration_id(config: Config, credential: Credential) -> str:
+    configured, common_name = config.dps.registration_id, credential.common_name
+    if common_name is None:
+        return configured or ""
+    if configured is not None and configured != common_name.lower():
+        said = f"dps.registration_id is '{printable(configured)}', the certificate's CN is '{printable(common_name)}'"
+        raise Problem("registration-id-mismatch", said)
+    check_registration_id(common_name.lower(), x509=True)
+    return common_name.lower()
+
+
+def _payload(config: Config) -> dict[str, Any] | None:
+    path = config.dps.payload_file
+    if path is None:
+        return config.dps.payload
+    text = load(path, PAYLOAD_FILE_LIMIT)
+    if text is None:
+        said = f"{printable(path)} is not a readable file of at most {PAYLOAD_FILE_LIMIT} bytes"
+        raise Problem("payload-invalid", said)
+    try:
+        payload = dict(parse_object(text, "payload").values)
+        check_payload(payload)
+    except (ShapeError, ValueError) as error:
+        raise Problem("payload-invalid", f"{printable(path)}: {printable(error)}") from None
+    return payload
