@@ -27,17 +27,17 @@ def _daemon(arguments: Arguments) -> int:
 def _attempt(arguments: Arguments) -> int:
     """Make one attempt and tell about it on stdout, for the supervisor."""
     from dpsd.attempt import attempt
-    from dpsd.progress import Carry, Event, Failed, encode_event
+    from dpsd.progress import Event, Failed, encode_event, parse_orders
     from dpsd.publish import peek_record
 
     def report(event: Event) -> None:
         sys.stdout.buffer.write(encode_event(event))
         sys.stdout.buffer.flush()
 
-    places, force = arguments.places, arguments.has("--force")
-    carry = Carry(arguments.options.get("--operation-id"))
+    places = arguments.places
+    orders = parse_orders(arguments.options.get("--orders", "{}"))
     try:
-        report(attempt(places, peek_record(places), force=force, carry=carry, report=report))
+        report(attempt(places, peek_record(places), orders, report))
     except Problem as problem:
         report(Failed(problem))
     # All is said and nothing is held: taking the interpreter down in order would only cost time.
@@ -49,7 +49,7 @@ VERBS = {
     "attempt": Verb(
         _attempt,
         "one attempt, for the daemon itself; people use: dpsctl provision",
-        {"--force": "register even if nothing changed", "--operation-id": "ID  resume a DPS operation"},
+        {"--orders": "JSON  what to do"},
     ),
 }
 

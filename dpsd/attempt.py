@@ -1,37 +1,69 @@
 """One attempt: configuration and credential in, a record out. Floor 3.
 
-The steps, in the order of the house's one line: load the configuration, open the credential, see whether the earlier
-assignment is bound to just these, and if not (or when forced) register with DPS. Nothing is written to disk here.
+The steps, in the order of the house's one line: open the device as configured, see whether the earlier assignment is
+bound to just this, and if not (or when forced) wait for the device's turn and for a right clock, register with DPS, and
+try the assigned hub. Nothing is written to disk here.
 """
 
 from __future__ import annotations
 
+import os
+from typing import NoReturn
+
+from dpsd.clock import boot_clock, clock_offset, was_set
 from dpsd.connection import Connection, Mqtt
 from dpsd.device import Device, open_device
 from dpsd.errors import Problem
+from dpsd.hub_check import check_hub
+from dpsd.mounts import volatile_kind
 from dpsd.places import Places
-from dpsd.progress import Carry, Done
+from dpsd.progress import Carry, Done, Orders, Registered, Watch
 from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.identifiers import DPS_PORT
 from dpsd.protocol.login import HubLogin
-from dpsd.record import Record
+from dpsd.record import Binding, Record, same_board
 from dpsd.registering import register
 from dpsd.steps import Report
+from dpsd.time_sync import SYNCHRONIZED, doubt, moment_of
+
+CLOCK_LOOK = 30
+"""Seconds until an unsynchronised clock is judged again where nothing tells that it was set."""
+_BY_THE_CLOCK = {"tls-certificate-dates", "certificate-not-yet-valid", "certificate-expired"}
+"""Problems that a wrong clock makes."""
+_BY_THE_CLOCK_WITH_KEYS = {"dps-unauthorized", "mqtt-unauthorized", "hub-refused"}
+"""What else it makes with symmetric keys, whose tokens expire by the clock."""
 
 
-def attempt(places: Places, previous: Record | None, *, force: bool, carry: Carry, report: Report) -> Done:
+def attempt(places: Places, previous: Record | None, orders: Orders, report: Report) -> Done:
     """Make one attempt.
 
-    previous: the earlier record, kept if its binding is the same and `force` is not set. carry: what an earlier attempt
-    found out. Raises Problem.
+    previous: the earlier record, kept if its binding is the same and nothing forces a registration. Raises Problem.
     """
     device = open_device(places, report)
-    if previous is not None and not force and _still_holds(previous, device):
+    if previous is not None:
+        _check_board(previous.binding, device)
+    holds = previous is not None and _still_holds(previous, device)
+    if previous is not None and holds and not orders.force and not orders.carry.check_hub:
         return Done(_record(device, _recorded_assignment(previous)), registered=False)
-    assignment = register(device, carry, report)
-    if previous is not None and _same(previous, assignment):
-        assignment = _recorded_assignment(previous)
-    return Done(_record(device, assignment), registered=True)
+    _await_turn(places, device, orders)
+    doubted = _doubt(previous, device)
+    if doubted is not None:
+        _await_clock(doubted, device, orders, report)
+    offset = clock_offset()
+    try:
+        if previous is not None and holds and not orders.force and not _is_refused_for_good(device, orders.carry):
+            return _try_hub(device, _record(device, _recorded_assignment(previous)), orders.carry, report)
+        return _register(device, previous, orders, report)
+    except Problem as problem:
+        _raise_as_of_the_clock(problem, doubted, device, offset)
+
+
+def _check_board(earlier: Binding, device: Device) -> None:
+    """On another board the old identity is not used; raises Problem `board-changed`."""
+    if same_board(earlier.board, device.binding.board) or device.config.board.clone_guard == "reprovision":
+        return
+    said = f"the assignment in the state directory was made on board {earlier.board}, this is {device.binding.board}"
+    raise Problem("board-changed", said)
 
 
 def _still_holds(previous: Record, device: Device) -> bool:
@@ -39,7 +71,80 @@ def _still_holds(previous: Record, device: Device) -> bool:
         check_allowed(previous.connection.iothub_hostname, device.config.hub.allow)
     except Problem:
         return False
-    return previous.binding == device.binding
+    before, now = previous.binding, device.binding
+    return same_board(before.board, now.board) and before._replace(board=now.board) == now
+
+
+def _await_turn(places: Places, device: Device, orders: Orders) -> None:
+    """Spread the first attempts of a fleet that starts together; raises Problem `fleet-spread` to come back later."""
+    kind, fleet = volatile_kind(places.state), device.config.fleet
+    window = fleet.window if kind is None else max(fleet.window, fleet.volatile_window)
+    if not orders.first or orders.force or window == 0:
+        return
+    seconds = int.from_bytes(os.urandom(4), "big") / 2**32 * window
+    why = "" if kind is None else f"the state directory is on {kind}, so that every boot is a first boot; "
+    raise Problem("fleet-spread", f"{why}first attempts are spread over {window} s", retry_after=seconds)
+
+
+def _doubt(previous: Record | None, device: Device) -> str | None:
+    """Return why the clock cannot be trusted, if so, by all that is known of this device."""
+    moments = [moment_of(previous.connection.assigned_at)] if previous is not None else []
+    if device.credential.x509 is not None:
+        moments.append(device.credential.x509.not_before.timestamp())
+    return doubt([moment for moment in moments if moment is not None])
+
+
+def _await_clock(doubted: str, device: Device, orders: Orders, report: Report) -> None:
+    """Raise Problem `clock-not-synchronized` while there is time to wait for a right clock."""
+    if orders.started is None:
+        return
+    left = orders.started + device.config.clock.wait - boot_clock()
+    if left > 0:
+        report(Watch({SYNCHRONIZED: None}))
+        sentence = f"{doubted}; trying anyway in {round(left)} s"
+        raise Problem("clock-not-synchronized", sentence, retry_after=min(left, CLOCK_LOOK))
+
+
+def _is_refused_for_good(device: Device, carry: Carry) -> bool:
+    """Tell whether the hub has refused the device for so long that DPS should be asked again."""
+    patience = device.config.hub.reprovision_after
+    return carry.refused_since is not None and 0 < patience <= boot_clock() - carry.refused_since
+
+
+def _register(device: Device, previous: Record | None, orders: Orders, report: Report) -> Done:
+    assignment = register(device, orders.carry, report)
+    if previous is not None and _same(previous, assignment):
+        assignment = _recorded_assignment(previous)
+    record = _record(device, assignment)
+    check = device.config.hub.check
+    report(Carry(check_hub=check != "off"))
+    if check != "before-ready":
+        return Done(record, registered=True)
+    report(Registered(record))
+    return _try_hub(device, record, Carry(check_hub=True), report)._replace(registered=True)
+
+
+def _try_hub(device: Device, record: Record, carry: Carry, report: Report) -> Done:
+    """Try the recorded hub; a refusal is dated, so that a later attempt can tell for how long it has lasted."""
+    try:
+        check_hub(device, record.connection, report)
+    except Problem as problem:
+        if problem.code == "hub-refused" and carry.refused_since is None:
+            carry = carry._replace(refused_since=boot_clock())
+        report(carry)
+        raise
+    report(Carry())
+    return Done(record, registered=False)
+
+
+def _raise_as_of_the_clock(problem: Problem, doubted: str | None, device: Device, offset: float) -> NoReturn:
+    """Raise what a clock that was set, or is not trusted, makes of a problem."""
+    if was_set(offset):
+        raise Problem("clock-changed", f"the clock was set during the attempt ({problem.code})") from None
+    suspects = _BY_THE_CLOCK | (_BY_THE_CLOCK_WITH_KEYS if device.credential.keys else set())
+    if doubted is not None and problem.code in suspects:
+        raise Problem("clock-wrong", f"{doubted}; {problem.code}: {problem.sentence}") from None
+    raise problem
 
 
 def _same(previous: Record, assignment: Assignment) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
+from dpsd.board import serial_number
 from dpsd.config import Effective, parse_config
 from dpsd.configuration_files import load_layers
 from dpsd.credentials import open_credential
@@ -54,7 +55,7 @@ def open_device(places: Places, report: Report = lambda event: None) -> Device:
     credential = open_credential(config.credential)
     registration_id = _registration_id(config, credential)
     endpoint = str(config.dps.global_endpoint)
-    binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint)
+    binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint, serial_number())
     return Device(config, credential, _payload(config), binding, inputs)
 
 

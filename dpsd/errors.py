@@ -85,6 +85,7 @@ PROBLEMS: dict[str, Kind] = {
     "registration-id-mismatch": _local("set dps.registration_id to the certificate's CN, or leave it out"),
     "payload-invalid": _local("make the payload a JSON object of at most 64 KiB"),
     "board-changed": _local("put the card back into its board, or set board.clone_guard to reprovision"),
+    "fleet-spread": _service("wait, or set fleet.window and fleet.volatile_window", EXIT_LATER),
     # The clock.
     "clock-not-synchronized": _clock("wait, or check that NTP (UDP port 123) gets through: timedatectl"),
     "clock-wrong": _clock("set the clock, or check that NTP (UDP port 123) gets through: timedatectl"),
@@ -132,7 +133,7 @@ PROBLEMS: dict[str, Kind] = {
     "assignment-invalid": _refused("check the IoT Hub linked to the enrollment and the device id it sets"),
     "assignment-not-allowed": _refused("check hub.allow in the configuration and the enrollment's IoT Hubs"),
     # What the IoT Hub says of the assigned connection.
-    "hub-refused": _service("wait; if it stays, the device registers again: see hub.reprovision_after", EXIT_REFUSED),
+    "hub-refused": _refused("check the device in the hub; after hub.reprovision_after it registers again"),
     "hub-unavailable": _service("wait: the IoT Hub says it is unavailable"),
     # This device's own house.
     "state-unwritable": _network("check that the state directory's disk has room and is writable"),
@@ -145,6 +146,9 @@ PROBLEMS: dict[str, Kind] = {
     "unit-invalid": Kind(Retry.CONFIGURATION, EXIT_CONFIGURATION, "list units with: systemctl list-unit-files"),
     "timeout": Kind(Retry.NETWORK, EXIT_LATER, "see what it waits for: dpsctl status"),
 }
+
+NOT_FAILED = frozenset({"clock-not-synchronized", "fleet-spread"})
+"""Codes that say why an attempt waits before its first packet: nothing has failed."""
 
 
 class Problem(Exception):  # noqa: N818 - not an error of the program but something for a person to act on

@@ -11,7 +11,7 @@ from dpsd.errors import Problem
 from dpsd.journal import INFO, WARNING, log
 from dpsd.ownership import is_owner
 from dpsd.places import Places
-from dpsd.progress import Carry, Event, Step
+from dpsd.progress import Event, Orders, Step
 from dpsd.publish import load_record, prepare_folders, publish, raise_flag
 
 
@@ -28,7 +28,7 @@ def provision_here(places: Places, *, force: bool) -> Connection:
         previous, unreadable = load_record(places)
         if unreadable is not None:
             log(WARNING, f"state-unreadable: the assignment record: {unreadable}; registering again")
-        done = attempt(places, previous, force=force, carry=Carry(), report=_tell)
+        done = attempt(places, previous, Orders(force=force), _tell)
         publish(done.record, places)
         raise_flag(places)
         return done.record.connection

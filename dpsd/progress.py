@@ -1,4 +1,4 @@
-"""What an attempt tells while it runs, one JSON line each on its pipe, in both directions. Floor 1."""
+"""What the supervisor orders of an attempt, and what that tells while it runs, a JSON line each. Floor 1."""
 
 from __future__ import annotations
 
@@ -23,9 +23,34 @@ class Watch(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What the next attempt should know if this one ends without an assignment. operation_id: to poll, not register."""
+    """What the next attempt should know if this one ends too early.
+
+    operation_id: of DPS, to be polled instead of registering anew. check_hub: the recorded assignment is still to be
+    tried at its hub. refused_since: when the hub first refused it, in seconds of the boot clock.
+    """
 
     operation_id: str | None = None
+    check_hub: bool = False
+    refused_since: float | None = None
+
+
+class Orders(NamedTuple):
+    """What an attempt is to do.
+
+    force: register even if nothing changed. first: it is the daemon's first attempt. started: when the daemon started,
+    in seconds of the boot clock; None in the foreground, where a person waits.
+    """
+
+    force: bool = False
+    first: bool = False
+    started: float | None = None
+    carry: Carry = Carry()
+
+
+class Registered(NamedTuple):
+    """DPS assigned a hub, to be written down now; the attempt goes on."""
+
+    record: Record
 
 
 class Done(NamedTuple):
@@ -39,7 +64,7 @@ class Failed(NamedTuple):
     problem: Problem
 
 
-Event = Step | Watch | Carry | Done | Failed
+Event = Step | Watch | Carry | Registered | Done | Failed
 
 
 def encode_event(event: Event) -> bytes:
@@ -55,10 +80,35 @@ def parse_event(line: bytes) -> Event:
     if "watch" in table.values:
         return Watch(dict(table.table("watch").values))
     if "carry" in table.values:
-        return Carry(table.table("carry").optional_string("operation_id"))
+        return _read_carry(table.table("carry"))
+    if "assigned" in table.values:
+        return Registered(read_record(table.table("assigned")))
     if "record" in table.values:
         return Done(read_record(table.table("record")), table.values.get("registered") is True)
     return Failed(parse_problem(table.table("problem")))
+
+
+def encode_orders(orders: Orders) -> str:
+    return json.dumps({**orders._asdict(), "carry": orders.carry._asdict()}, separators=(",", ":"))
+
+
+def parse_orders(text: str) -> Orders:
+    """Parse what `encode_orders` returns; raises ShapeError."""
+    table = parse_object(text, "orders")
+    return Orders(
+        force=table.optional_boolean("force") is True,
+        first=table.optional_boolean("first") is True,
+        started=table.optional_number("started"),
+        carry=_read_carry(table.optional_table("carry") or Table({})),
+    )
+
+
+def _read_carry(table: Table) -> Carry:
+    return Carry(
+        operation_id=table.optional_string("operation_id"),
+        check_hub=table.optional_boolean("check_hub") is True,
+        refused_since=table.optional_number("refused_since"),
+    )
 
 
 def parse_problem(table: Table) -> Problem:
@@ -82,6 +132,8 @@ def _document(event: Event) -> dict[str, Any]:
         return {"watch": event.signatures}
     if isinstance(event, Carry):
         return {"carry": event._asdict()}
+    if isinstance(event, Registered):
+        return {"assigned": encode_record(event.record)}
     if isinstance(event, Done):
         return {"record": encode_record(event.record), "registered": event.registered}
     return {"problem": encode_problem(event.problem)}

@@ -17,12 +17,18 @@ VERSION = 1
 
 
 class Binding(NamedTuple):
-    """What made an assignment. credential: a public fingerprint."""
+    """What made an assignment. credential: a public fingerprint. board: its serial number, empty where it has none."""
 
     id_scope: str
     registration_id: str
     endpoint: str
     credential: str
+    board: str = ""
+
+
+def same_board(one: str, other: str) -> bool:
+    """Tell whether two serial numbers may be of one board; a board that has none may be any."""
+    return not one or not other or one == other
 
 
 class Record(NamedTuple):
@@ -59,11 +65,21 @@ def read_record(table: Table) -> Record:
     """Read a record out of parsed JSON; raises ShapeError."""
     if table.integer("version") != VERSION:
         raise ShapeError(f"record.version: {table.integer('version')} is not known here")
-    binding, payload = table.table("binding"), table.optional_table("payload")
+    payload = table.optional_table("payload")
     return Record(
-        binding=Binding(*(binding.string(name) for name in Binding._fields)),
+        binding=_read_binding(table.table("binding")),
         inputs=dict(table.table("inputs").values),
         connection=parse_connection(table.table("connection")),
         payload=None if payload is None else dict(payload.values),
         environment=table.values.get("environment") is True,
+    )
+
+
+def _read_binding(table: Table) -> Binding:
+    return Binding(
+        table.string("id_scope"),
+        table.string("registration_id"),
+        table.string("endpoint"),
+        table.string("credential"),
+        table.optional_string("board") or "",
     )

@@ -6,7 +6,7 @@ import os
 import time
 
 from dpsd import __version__
-from dpsd.clock import wall_clock
+from dpsd.clock import clock_offset, wall_clock, was_set
 from dpsd.connecting import Login, open_session
 from dpsd.credentials.credential import SymmetricKey
 from dpsd.device import Device
@@ -20,7 +20,7 @@ from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wa
 from dpsd.record import Binding
 from dpsd.steps import Report, step
 
-TIME_LIMIT = 240
+TIME_LIMIT = 180
 """Seconds for polling; with the steps around it this ends before the supervisor would end the attempt."""
 TOKEN_LIFETIME = 3600
 """Seconds that a SAS token is valid, as in Microsoft's SDK for Python."""
@@ -67,11 +67,13 @@ def _password(binding: Binding, key: SymmetricKey | None) -> str | None:
 
 def _drive(session: Session, machine: Registration, report: Report) -> Assignment:
     """Do what the machine says until the device is assigned, or the attempt's time is over."""
-    deadline = time.monotonic() + TIME_LIMIT
+    deadline, offset = time.monotonic() + TIME_LIMIT, clock_offset()
     with step("subscribing to the answers of DPS", report):
         session.subscribe(machine.start().topic_filter)
     action: Publish | Wait | Ignore | Finish = machine.subscribed()
     while not isinstance(action, Finish):
+        if was_set(offset):
+            raise Problem("clock-changed", "the clock was set during the attempt")
         if isinstance(action, Wait):
             _check_time(deadline, action.seconds)
             with step(f"DPS is assigning an IoT Hub, asking again in {action.seconds} s", report, action.seconds):

@@ -16,6 +16,7 @@ from dpsd.text import printable
 PAYLOAD_LIMIT = 64 * 1024
 """Bytes of the largest payload, so that the register message stays below DPS's 96 KB."""
 
+_DAY = 24 * 3600
 _PADDED_BASE64 = re.compile(r"[A-Za-z0-9+/]+={1,2}")
 
 
@@ -44,8 +45,30 @@ class Network(NamedTuple):
 
 
 class Hub(NamedTuple):
+    """reprovision_after: seconds of refusals, 0: never."""
+
     check: str
+    reprovision_after: int
     allow: tuple[str, ...]
+
+
+class Fleet(NamedTuple):
+    """Seconds over which first attempts are spread; volatile_window: where a reboot empties the state directory."""
+
+    window: int
+    volatile_window: int
+
+
+class Clock(NamedTuple):
+    """wait: seconds from the daemon's start."""
+
+    wait: int
+
+
+class Board(NamedTuple):
+    """clone_guard: refuse | reprovision."""
+
+    clone_guard: str
 
 
 class Outputs(NamedTuple):
@@ -60,6 +83,9 @@ class Config(NamedTuple):
     credential: CredentialFiles
     network: Network
     hub: Hub
+    fleet: Fleet
+    clock: Clock
+    board: Board
     outputs: Outputs
 
 
@@ -93,6 +119,17 @@ def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"expected true or false, found {_noun(value)}")
     return value
+
+
+def _seconds(longest: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"expected a number of seconds, found {_noun(value)}")
+        if not 0 <= value <= longest:
+            raise ValueError(f"{printable(value, 20)} is not within 0 to {longest} seconds")
+        return value
+
+    return check
 
 
 def _one_of(*allowed: str, later: tuple[str, ...] = ()) -> Callable[[Any], str]:
@@ -190,8 +227,13 @@ SETTINGS: dict[str, Setting] = {
     "network.transport": Setting(_one_of("mqtt", later=("websocket", "auto")), "mqtt", "mqtt is port 8883"),
     "network.proxy": Setting(_not_yet, None, "not available in this version"),
     "network.trusted_roots": Setting(_roots, "system", "system, azure, or a PEM file"),
-    "hub.check": Setting(_one_of("before-ready", "after-ready", "off"), "before-ready", "accepted, not used yet"),
+    "hub.check": Setting(_one_of("before-ready", "after-ready", "off"), "before-ready", "log in at a new hub once"),
+    "hub.reprovision_after": Setting(_seconds(_DAY), 900, "refused by the hub for so long: register again"),
     "hub.allow": Setting(_patterns, (), "assignments to other hubs are refused"),
+    "fleet.window": Setting(_seconds(_DAY), 0, "first attempts are spread over it"),
+    "fleet.volatile_window": Setting(_seconds(_DAY), 60, "the same, where every boot is a first boot"),
+    "clock.wait": Setting(_seconds(_DAY), 90, "how long the first attempt waits for a right clock"),
+    "board.clone_guard": Setting(_one_of("refuse", "reprovision"), "refuse", "on another board than before"),
     "outputs.environment": Setting(_boolean, True, "write connection.env"),
     "outputs.connection_string": Setting(_not_yet_true, False, "not available in this version"),
 }

@@ -35,6 +35,10 @@ class Table:
     def optional_integer(self, key: str) -> int | None:
         return None if self.values.get(key) is None else self.integer(key)
 
+    def optional_number(self, key: str) -> float | None:
+        value = self.values.get(key)
+        return value if isinstance(value, float) else self.optional_integer(key)
+
     def optional_boolean(self, key: str) -> bool | None:
         return None if self.values.get(key) is None else _typed(self.values[key], bool, "a boolean", self._dotted(key))
 

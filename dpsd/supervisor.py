@@ -23,27 +23,25 @@ import selectors
 import signal
 import time
 
+from dpsd.board import serial_number
+from dpsd.clock import boot_clock
 from dpsd.durable import lock
-from dpsd.errors import EXIT_DONE, Problem, Retry
+from dpsd.errors import EXIT_DONE, NOT_FAILED, Problem, Retry
 from dpsd.history import History
-from dpsd.inputs import configuration_files, signature, unchanged
+from dpsd.inputs import configuration_files, unchanged
 from dpsd.journal import WARNING, log
 from dpsd.notify import Notifier
 from dpsd.places import Places
-from dpsd.progress import Carry, Done, Event, Failed, Step, Watch
-from dpsd.protocol.retry import delay
+from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Step, Watch, encode_orders
 from dpsd.publish import load_record, lower_flag, prepare_folders, publish, raise_flag
-from dpsd.record import Record
+from dpsd.record import Record, same_board
 from dpsd.shape import ShapeError
 from dpsd.status import Status
+from dpsd.wait import LOOK_INTERVAL, Wait
 from dpsd.worker import Worker
 
 ATTEMPT_LIMIT = 300
 """Seconds until an attempt is killed."""
-WATCH_INTERVAL = 2
-"""Seconds between two looks at the watched files while waiting."""
-RECHECK_INTERVAL = 300
-"""Seconds until files are judged again although none changed: a folder above them may have."""
 REFRESH_INTERVAL = 10
 """Seconds between two refreshes of STATUS= while waiting."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
@@ -71,12 +69,10 @@ class Supervisor:
         self._deadline = 0.0
         self._forced = False
         self._carry = Carry()
+        self._started = boot_clock()
         self._attempts = 0
         self._finished = 0
-        self._failures: dict[Retry, int] = {}
-        self._problem: Problem | None = None
-        self._next_try: float | None = None
-        self._signatures: dict[str, object] = {}
+        self._waiting = Wait(self._selector)
         self._refresh_at = 0.0
         self._ping_at = time.monotonic()
         self._exit_status: int | None = None
@@ -91,6 +87,7 @@ class Supervisor:
                     break  # what else was readable may belong to a worker that has just been ended
                 if self._worker is not None and key.fd == self._worker.descriptor:
                     self._read_worker(self._worker)
+                self._waiting.hear(key.fd)
             self._act_on_time(time.monotonic())
         self._stop()
         return self._exit_status
@@ -118,8 +115,9 @@ class Supervisor:
             self._wait(problem)
 
     def _is_of_today(self, record: Record) -> bool:
-        """Tell whether the record was made of the files that count now, and none of them changed since."""
-        return set(self._places.configuration) <= record.inputs.keys() and unchanged(record.inputs)
+        """Tell whether the record was made on this board, of the files that count now, and none changed since."""
+        here = _is_of_this_board(record)
+        return here and set(self._places.configuration) <= record.inputs.keys() and unchanged(record.inputs)
 
     def _become_ready(self, record: Record) -> None:
         """Publish, raise the flag, tell systemd: in this order, since READY=1 means that the files are there."""
@@ -129,22 +127,21 @@ class Supervisor:
         self._ready = True
         self._status.provisioned(record.connection.iothub_hostname, record.connection.device_id, self._finished)
         self._notifier.ready()
-        self._problem, self._next_try, self._failures = None, None, {}
+        self._waiting.end()
+        self._waiting.forget_failures()
         self._carry, self._forced, self._unpublished = Carry(), False, None
 
     # Attempts
 
     def _start_attempt(self) -> None:
         self._attempts += 1
-        self._next_try, self._event = None, None
-        paths = (*self._places.configuration, *configuration_files(self._places.configuration))
-        self._signatures = {path: signature(path) for path in paths}
+        self._waiting.end()
+        self._event = None
+        self._waiting.remember([*self._places.configuration, *configuration_files(self._places.configuration)])
         self._status.starting_attempt(self._attempts)
-        arguments = [*self._arguments, *(["--force"] if self._forced else [])]
-        if self._carry.operation_id is not None:
-            arguments.append(f"--operation-id={self._carry.operation_id}")
+        orders = Orders(self._forced, self._attempts == 1, self._started, self._carry)
         try:
-            self._worker = Worker(arguments)
+            self._worker = Worker([*self._arguments, f"--orders={encode_orders(orders)}"])
         except OSError as error:
             self._finished += 1
             self._wait(Problem("worker-failed", f"cannot start an attempt: {error.strerror}"))
@@ -162,17 +159,33 @@ class Supervisor:
             self._finish()
         for event in events or ():
             self._take_event(event)
+            if self._worker is None:
+                break
 
     def _take_event(self, event: Event) -> None:
         if isinstance(event, Step):
             self._step = event.text
             self._status.step(event.text)
         elif isinstance(event, Watch):
-            self._signatures |= event.signatures
+            self._waiting.watch(event.signatures)
         elif isinstance(event, Carry):
             self._carry = event
+        elif isinstance(event, Registered):
+            self._write_down(event.record)
         else:
             self._event = event
+
+    def _write_down(self, record: Record) -> None:
+        """Keep a new assignment over a power cut while its hub is tried; readiness comes after that."""
+        try:
+            publish(record, self._places)
+        except Problem as problem:
+            self._unpublished = record
+            self._end_worker()
+            self._finished += 1
+            self._wait(problem)
+        else:
+            self._record = record
 
     def _end_worker(self, grace: float = 0) -> int:
         assert self._worker is not None
@@ -195,14 +208,18 @@ class Supervisor:
 
     def _publish(self, record: Record) -> None:
         """Become ready by a new record; one that the disk does not take is kept for the next try."""
+        owed = self._carry if self._carry.check_hub else Carry()
         try:
             self._become_ready(record)
         except Problem as problem:
             self._unpublished = record if problem.code == "state-unwritable" else None
             raise
         self._write_history()
-        if not unchanged(record.inputs):
-            self._next_try = time.monotonic() + WATCH_INTERVAL
+        self._carry = owed
+        if owed.check_hub:
+            self._waiting.until = time.monotonic()
+        elif not unchanged(record.inputs):
+            self._waiting.until = time.monotonic() + LOOK_INTERVAL
 
     # Waiting
 
@@ -210,16 +227,11 @@ class Supervisor:
         """Decide what follows a problem: a moment, a change, or in the foreground the end."""
         if problem.kind.retry is Retry.CONFIGURATION and self._record is not None and not self._ready:
             problem = self._stay_with(self._record) or problem
-        retry = problem.kind.retry
-        self._problem = problem
-        self._failures[retry] = self._failures.get(retry, 0) + 1
-        seconds = delay(problem, self._failures[retry], _fraction())
-        self._next_try = time.monotonic() + (RECHECK_INTERVAL if seconds is None else seconds)
+        self._status.failed(problem, self._finished, self._waiting.begin(problem))
         self._refresh_at = time.monotonic() + REFRESH_INTERVAL
-        self._status.failed(problem, self._finished, seconds)
-        if self._locked:
+        if self._locked and problem.code not in NOT_FAILED:
             self._write_history(problem)
-        hopeless = retry is Retry.CONFIGURATION or not self._locked
+        hopeless = problem.kind.retry is Retry.CONFIGURATION or not self._locked
         if hopeless and not self._notifier.supervised and not self._ready:
             self._exit_status = problem.kind.exit_status
         if self._ready:
@@ -227,6 +239,8 @@ class Supervisor:
 
     def _stay_with(self, record: Record) -> Problem | None:
         """Become ready by the earlier assignment; return what prevents it."""
+        if not _is_of_this_board(record):
+            return None
         try:
             self._become_ready(record)
         except Problem as problem:
@@ -259,23 +273,24 @@ class Supervisor:
             said = f"the attempt was stopped after {ATTEMPT_LIMIT} s while {self._step}"
             self._event = Failed(Problem("attempt-deadline", said))
             self._finish()
-        elif self._worker is None and self._next_try is not None and now >= self._next_try:
+        elif self._worker is None and self._waiting.until is not None and now >= self._waiting.until:
             self._try_again()
-        elif self._worker is None and self._problem is not None:
-            self._look_around(self._problem, now)
+        elif self._worker is None and self._waiting.problem is not None:
+            self._look_around(self._waiting.problem, now)
 
     def _look_around(self, problem: Problem, now: float) -> None:
-        """While waiting: try again when a watched file changed, and keep STATUS= fresh."""
-        if any(signature(path) != seen for path, seen in self._signatures.items()):
+        """While waiting: try again when something changed that decides, and keep STATUS= fresh."""
+        if self._waiting.files_changed():
             self._carry = Carry()
+            self._try_again()
+        elif self._waiting.clock_was_set():
             self._try_again()
         elif now >= self._refresh_at:
             self._refresh_at = now + REFRESH_INTERVAL
-            hopeful = problem.kind.retry is not Retry.CONFIGURATION and self._next_try is not None
-            self._status.waiting(problem, self._next_try - now if hopeful and self._next_try else None)
+            self._status.waiting(problem, self._waiting.seconds_left())
 
     def _try_again(self) -> None:
-        self._problem, self._next_try = None, None
+        self._waiting.end()
         if not self._locked:
             self._begin()
         elif self._unpublished is not None and not self._forced and self._is_of_today(self._unpublished):
@@ -285,7 +300,12 @@ class Supervisor:
 
     def _publish_again(self, record: Record) -> None:
         try:
-            self._publish(record)
+            if self._carry.check_hub:
+                publish(record, self._places)
+                self._record, self._unpublished = record, None
+                self._start_attempt()
+            else:
+                self._publish(record)
         except Problem as problem:
             self._wait(problem)
 
@@ -299,8 +319,8 @@ class Supervisor:
         if self._worker is not None:
             moments.append(self._deadline)
         else:
-            moments += [now + WATCH_INTERVAL] if self._problem is not None else []
-            moments += [self._next_try] if self._next_try is not None else []
+            moments += [now + LOOK_INTERVAL] if self._waiting.problem is not None else []
+            moments += [self._waiting.until] if self._waiting.until is not None else []
         return max(0.0, min(moments) - now) if moments else None
 
     # Signals
@@ -321,7 +341,8 @@ class Supervisor:
             self._notifier.reloading()
         if self._worker is not None:
             self._end_worker()
-        self._forced, self._carry, self._failures = forced, Carry(), {}
+        self._forced, self._carry = forced, Carry()
+        self._waiting.forget_failures()
         self._try_again()
 
     def _stop(self) -> None:
@@ -329,6 +350,10 @@ class Supervisor:
         if self._worker is not None:
             self._end_worker()
         self._status.stopped()
+
+
+def _is_of_this_board(record: Record) -> bool:
+    return same_board(record.binding.board, serial_number())
 
 
 def _receive_signals() -> int:
@@ -342,11 +367,6 @@ def _receive_signals() -> int:
 
 def _noted(number: int, frame: object) -> None:
     """The wakeup descriptor has it already."""
-
-
-def _fraction() -> float:
-    """Return a uniform number in [0, 1); the random module would load OpenSSL."""
-    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 def _crash(exit_status: int, step: str) -> Problem:

@@ -6,6 +6,7 @@ A credential cannot print itself: whatever holds a secret here shows a fixed wor
 from __future__ import annotations
 
 import ssl
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from dpsd.connection import Authentication
@@ -40,6 +41,10 @@ class SymmetricKey:
 
 class Certificate(Protocol):
     """A certificate and its private key, wherever that is."""
+
+    @property
+    def not_before(self) -> datetime:
+        """The moment from which the certificate is valid."""
 
     def arm(self, context: ssl.SSLContext) -> None:
         """Put both into a TLS context; raises Problem `credential-*`."""

@@ -1,0 +1,70 @@
+"""Whether the assigned IoT Hub lets the device in: one connection, nothing sent. Floor 3."""
+
+from __future__ import annotations
+
+import time
+
+from dpsd.clock import wall_clock
+from dpsd.connecting import Login, open_session
+from dpsd.connection import Connection
+from dpsd.credentials.credential import SymmetricKey
+from dpsd.device import Device
+from dpsd.errors import Problem
+from dpsd.progress import Step
+from dpsd.protocol import sas
+from dpsd.protocol.identifiers import Endpoint
+from dpsd.steps import Report
+
+TOKEN_LIFETIME = 300
+"""Seconds; the token is used once, at once."""
+PAUSES = (2, 5, 10)
+"""Seconds before another try: a hub may learn of a new device a moment after DPS assigned it."""
+_NAMES = {"mqtt-unauthorized": "hub-refused", "mqtt-rejected": "hub-refused", "mqtt-unavailable": "hub-unavailable"}
+
+
+def check_hub(device: Device, connection: Connection, report: Report) -> None:
+    """Log in at the hub and leave again.
+
+    It takes the place of a running agent, since a hub allows one connection for each device: so only after a
+    registration. Raises Problem `hub-refused`, `hub-unavailable`, or one of the network.
+    """
+    for pause in PAUSES:
+        try:
+            return _log_in(device, connection, report)
+        except Problem as problem:
+            if problem.code != "hub-refused":
+                raise
+        report(Step(f"{connection.iothub_hostname} does not let the device in yet, trying again in {pause} s"))
+        time.sleep(pause)
+    return _log_in(device, connection, report)
+
+
+def _log_in(device: Device, connection: Connection, report: Report) -> None:
+    """Log in with the certificate, or with one of the keys."""
+    keys: tuple[SymmetricKey | None, ...] = device.credential.keys or (None,)
+    for key in keys[:-1]:
+        try:
+            return _log_in_with(key, device, connection, report)
+        except Problem as problem:
+            if problem.code != "hub-refused":
+                raise
+    return _log_in_with(keys[-1], device, connection, report)
+
+
+def _log_in_with(key: SymmetricKey | None, device: Device, connection: Connection, report: Report) -> None:
+    mqtt = connection.mqtt
+    login = Login(mqtt.client_id, mqtt.username, _password(key, connection))
+    try:
+        open_session(Endpoint(mqtt.host, mqtt.port), device.config.network, device.credential, login, report).close()
+    except Problem as problem:
+        code = _NAMES.get(problem.code)
+        if code is None:
+            raise
+        raise Problem(code, problem.sentence) from None
+
+
+def _password(key: SymmetricKey | None, connection: Connection) -> str | None:
+    if key is None:
+        return None
+    resource = sas.hub_resource(connection.iothub_hostname, connection.device_id)
+    return sas.encode_token(resource, int(wall_clock()) + TOKEN_LIFETIME, key.sign)

@@ -1,0 +1,111 @@
+"""The wait between two attempts: for how long, and what ends it early. Floor 4.
+
+Besides the moment that the retry policy gives, four things can end a wait: a watched file that changed, a clock that
+was set, a route that came up, and a signal, which is the supervisor's. Files and clock are looked at now and then.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+
+from dpsd.clock import clock_offset, was_set
+from dpsd.errors import NOT_FAILED, Problem, Retry
+from dpsd.inputs import signature
+from dpsd.journal import INFO, log
+from dpsd.link_watch import LinkWatch
+from dpsd.protocol.retry import delay
+
+LOOK_INTERVAL = 2
+"""Seconds between two looks at files and clock."""
+RECHECK_INTERVAL = 300
+"""Seconds until files are judged again although none changed: a folder above them may have."""
+LINK_PAUSE = (1, 5)
+"""Seconds, from and to, between a route that comes up and the next attempt: addresses and name servers follow it, and
+boards behind one switch do not all start at once."""
+
+
+class Wait:
+    """problem: what is being waited out, if anything. until: when it is over, in seconds of the monotonic clock."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self.problem: Problem | None = None
+        self.until: float | None = None
+        self._selector = selector
+        self._failures: dict[Retry, int] = {}
+        self._signatures: dict[str, object] = {}
+        self._offset = clock_offset()
+        self._links: LinkWatch | None = None
+
+    def begin(self, problem: Problem) -> float | None:
+        """Start to wait; return for how many seconds, None for a change of a file."""
+        self.problem, retry = problem, problem.kind.retry
+        if problem.code not in NOT_FAILED:
+            self._failures[retry] = self._failures.get(retry, 0) + 1
+        seconds = delay(problem, max(1, self._failures.get(retry, 0)), _fraction())
+        self.until = time.monotonic() + (RECHECK_INTERVAL if seconds is None else seconds)
+        if retry in (Retry.NETWORK, Retry.CLOCK):
+            self._listen()
+        return seconds
+
+    def end(self) -> None:
+        """Wait no longer."""
+        self.problem, self.until = None, None
+        self._stop_listening()
+
+    def forget_failures(self) -> None:
+        """The next failure is the first again."""
+        self._failures = {}
+
+    def remember(self, paths: list[str]) -> None:
+        """Remember what clock and files look like before an attempt reads them."""
+        self._offset = clock_offset()
+        self._signatures = {path: signature(path) for path in paths}
+
+    def watch(self, signatures: dict[str, object]) -> None:
+        """Watch more files, by what they looked like."""
+        self._signatures |= signatures
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until the next attempt, None where it takes a change."""
+        hopeless = self.problem is not None and self.problem.kind.retry is Retry.CONFIGURATION
+        return None if hopeless or self.until is None else self.until - time.monotonic()
+
+    def files_changed(self) -> bool:
+        return any(signature(path) != seen for path, seen in self._signatures.items())
+
+    def clock_was_set(self) -> bool:
+        return was_set(self._offset)
+
+    def hear(self, descriptor: int) -> None:
+        """Take what is readable there: a route that comes up shortens the wait, once."""
+        if self._links is None or descriptor != self._links.descriptor or not self._links.came_up():
+            return
+        self._stop_listening()
+        shortest, longest = LINK_PAUSE
+        soon = time.monotonic() + shortest + (longest - shortest) * _fraction()
+        if self.until is not None and soon < self.until:
+            self.until = soon
+            log(INFO, "a route came up: trying again soon")
+
+    def _listen(self) -> None:
+        """Hear of new routes; where the kernel does not let us, the wait is just not shortened."""
+        if self._links is not None:
+            return
+        try:
+            self._links = LinkWatch()
+        except OSError:
+            return
+        self._selector.register(self._links.descriptor, selectors.EVENT_READ)
+
+    def _stop_listening(self) -> None:
+        if self._links is not None:
+            self._selector.unregister(self._links.descriptor)
+            self._links.close()
+            self._links = None
+
+
+def _fraction() -> float:
+    """Return a uniform number in [0, 1); the random module would load OpenSSL."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
