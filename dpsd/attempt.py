@@ -43,7 +43,8 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
     if previous is not None:
         _check_board(previous.binding, device)
     holds = previous is not None and _still_holds(previous, device)
-    if previous is not None and holds and not orders.force and not orders.carry.check_hub:
+    owed = orders.carry.check_hub and device.config.hub.check != "off"
+    if previous is not None and holds and not orders.force and not owed:
         return Done(_record(device, _recorded_assignment(previous)), registered=False)
     _await_turn(places, device, orders)
     doubted = _doubt(previous, device)
@@ -126,11 +127,12 @@ def _register(device: Device, previous: Record | None, orders: Orders, report: R
 
 def _try_hub(device: Device, record: Record, carry: Carry, report: Report) -> Done:
     """Try the recorded hub; a refusal is dated, so that a later attempt can tell for how long it has lasted."""
+    begun = boot_clock()
     try:
         check_hub(device, record.connection, report)
     except Problem as problem:
         if problem.code == "hub-refused" and carry.refused_since is None:
-            carry = carry._replace(refused_since=boot_clock())
+            carry = carry._replace(refused_since=begun)
         report(carry)
         raise
     report(Carry())

@@ -17,7 +17,7 @@ from dpsd.steps import Report
 
 TOKEN_LIFETIME = 300
 """Seconds; the token is used once, at once."""
-PAUSES = (2, 5, 10)
+PAUSES = (1, 2, 4)
 """Seconds before another try: a hub may learn of a new device a moment after DPS assigned it."""
 _NAMES = {"mqtt-unauthorized": "hub-refused", "mqtt-rejected": "hub-refused", "mqtt-unavailable": "hub-unavailable"}
 

@@ -120,7 +120,7 @@ def parse_problem(table: Table) -> Problem:
         code,
         table.string("sentence"),
         hint=table.optional_string("hint"),
-        retry_after=table.optional_integer("retry_after"),
+        retry_after=table.optional_number("retry_after"),
         also=tuple(str(one) for one in table.list("also")),
     )
 

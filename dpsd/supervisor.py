@@ -281,7 +281,7 @@ class Supervisor:
     def _look_around(self, problem: Problem, now: float) -> None:
         """While waiting: try again when something changed that decides, and keep STATUS= fresh."""
         if self._waiting.files_changed():
-            self._carry = Carry()
+            self._carry = self._carry._replace(operation_id=None)
             self._try_again()
         elif self._waiting.clock_was_set():
             self._try_again()
@@ -341,7 +341,7 @@ class Supervisor:
             self._notifier.reloading()
         if self._worker is not None:
             self._end_worker()
-        self._forced, self._carry = forced, Carry()
+        self._forced, self._carry = forced, self._carry._replace(operation_id=None)
         self._waiting.forget_failures()
         self._try_again()
 

@@ -6,9 +6,9 @@ A fresh process for each attempt ends every leak, hang and stale session with it
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
-import time
 
 from dpsd.progress import Event, parse_event
 
@@ -51,14 +51,12 @@ class Worker:
     def end(self, grace: float = 0) -> int:
         """Wait `grace` seconds for the process to end, then kill it; return its exit status, negative for a signal."""
         os.close(self.descriptor)
-        limit = time.monotonic() + grace
-        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
-            if time.monotonic() >= limit:
-                os.kill(self.pid, signal.SIGKILL)
-                ended = os.waitpid(self.pid, 0)
-                break
-            time.sleep(0.005)
-        return os.waitstatus_to_exitcode(ended[1])
+        process = os.pidfd_open(self.pid)
+        ended, _, _ = select.select([process], [], [], grace)
+        os.close(process)
+        if not ended:
+            os.kill(self.pid, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def _own_command() -> list[str]:

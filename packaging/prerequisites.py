@@ -18,7 +18,7 @@ LAB = {
     "unshare": "util-linux",
 }
 # What tests use besides.
-OBSERVERS = {"mosquitto_pub": "mosquitto-clients", "strace": "strace"}
+OBSERVERS = {"faketime": "faketime", "ip": "iproute2", "mosquitto_pub": "mosquitto-clients", "strace": "strace"}
 
 
 def require(needed: Mapping[str, str]) -> None:

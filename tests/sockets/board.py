@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,10 @@ class Board:
             "[network]\ntrusted_roots = {trusted_roots}\n".format(**values)
         )
 
+    def add(self, text: str) -> None:
+        """Put more into the configuration."""
+        self.config.write_text(f"{self.config.read_text()}{text}\n")
+
     def use_certificate(self, device: str = "x509-group") -> None:
         """Be one of the emulator's ready-made devices with a certificate."""
         place = self.emulator.device(device)
@@ -76,10 +80,10 @@ class Board:
         places = ["--config", str(self.config), "--state-dir", str(self.state), "--runtime-dir", str(self.run)]
         return [sys.executable, "-m", module, *words, *places]
 
-    def dpsctl(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run dpsctl to its end."""
+    def dpsctl(self, *words: str, extra: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run dpsctl to its end; extra: more of an environment."""
         return subprocess.run(
-            self.command("dpsd.dpsctl", *words), env=environment(), cwd=ROOT, text=True, capture_output=True,
+            self.command("dpsd.dpsctl", *words), env=environment(extra), cwd=ROOT, text=True, capture_output=True,
             timeout=LIMIT, check=False,
         )  # fmt: skip
 
@@ -89,9 +93,14 @@ class Board:
 
 
 class Daemon:
-    """`dpsd` under a service manager that is the test: its notifications are collected; a context manager."""
+    """`dpsd` under a service manager that is the test: its notifications are collected; a context manager.
 
-    def __init__(self, board: Board, *, supervised: bool = True) -> None:
+    extra: more of an environment. within: a command that the daemon is the argument of.
+    """
+
+    def __init__(
+        self, board: Board, *, supervised: bool = True, extra: dict[str, str] | None = None, within: Sequence[str] = ()
+    ) -> None:
         self.board = board
         self.log = board.folder / "daemon.log"
         self.notified: list[str] = []
@@ -101,8 +110,8 @@ class Daemon:
         self._socket.setblocking(False)
         manager = {"NOTIFY_SOCKET": "@" + address[1:]} if supervised else {}
         with self.log.open("ab") as log:
-            command = board.command("dpsd")
-            self.process = subprocess.Popen(command, env={**environment(), **manager}, cwd=ROOT, stderr=log)
+            command, everything = [*within, *board.command("dpsd")], environment({**manager, **(extra or {})})
+            self.process = subprocess.Popen(command, env=everything, cwd=ROOT, stderr=log)
 
     def __enter__(self) -> Daemon:
         return self
@@ -140,7 +149,7 @@ class Daemon:
                 return
 
 
-def environment() -> dict[str, str]:
+def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
     """The environment of the commands: other packages that PYTHONPATH names go first, as `./dev test` wants it."""
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **(extra or {})}

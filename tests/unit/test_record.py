@@ -78,11 +78,11 @@ def test_an_event_is_one_line_and_parsed_back(event: Event) -> None:
 @given(
     code=st.sampled_from(sorted(PROBLEMS)),
     texts=st.tuples(ANY_TEXT, ANY_TEXT.filter(bool)),
-    retry_after=st.none() | st.integers(),
+    retry_after=st.none() | st.integers() | st.floats(0, 1e9),
     also=st.lists(ANY_TEXT).map(tuple),
 )
 def test_a_failure_keeps_all_that_the_problem_says(
-    code: str, texts: tuple[str, str], retry_after: int | None, also: tuple[str, ...]
+    code: str, texts: tuple[str, str], retry_after: float | None, also: tuple[str, ...]
 ) -> None:
     said, hint = texts
     problem = Problem(code, said, hint=hint, retry_after=retry_after, also=also)
