@@ -34,6 +34,8 @@ certificate_file = "{device}/device.pem"
 private_key_file = "{device}/device.key"
 [network]
 trusted_roots = "{roots}"
+[fleet]
+volatile_window = 0
 """
 
 

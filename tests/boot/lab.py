@@ -41,6 +41,8 @@ private_key_file = "/etc/dpsd/device.key"
 
 [network]
 trusted_roots = "/etc/dpsd/ca.pem"
+[fleet]
+volatile_window = 0
 """
 
 # Sends one message to the hub, with nothing but what the daemon published, by a client that is not ours.

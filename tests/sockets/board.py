@@ -54,12 +54,13 @@ class Board:
             "primary_key_file": f'"{self.key}"',
             "trusted_roots": f'"{self.emulator.ca}"',
             "more": "",
+            "fleet": "volatile_window = 0",  # the tests' folders may be on an overlay
             **replaced,
         }
         self.config.write_text(
             "[dps]\nid_scope = {id_scope}\nglobal_endpoint = {global_endpoint}\nregistration_id = {registration_id}\n"
             '[credential]\ntype = "symmetric_key"\nprimary_key_file = {primary_key_file}\n{more}\n'
-            "[network]\ntrusted_roots = {trusted_roots}\n".format(**values)
+            "[network]\ntrusted_roots = {trusted_roots}\n[fleet]\n{fleet}\n".format(**values)
         )
 
     def add(self, text: str) -> None:
@@ -73,7 +74,7 @@ class Board:
             f'[dps]\nid_scope = "{self.emulator.id_scope}"\n'
             f'global_endpoint = "{self.emulator.address}:{self.emulator.port}"\n[credential]\ntype = "x509"\n'
             f'certificate_file = "{place}/device.pem"\nprivate_key_file = "{place}/device.key"\n'
-            f'[network]\ntrusted_roots = "{self.emulator.ca}"\n'
+            f'[network]\ntrusted_roots = "{self.emulator.ca}"\n[fleet]\nvolatile_window = 0\n'
         )
 
     def command(self, module: str, *words: str) -> list[str]:

@@ -11,7 +11,7 @@ from tests.sockets.board import Board, Daemon
 
 
 def test_the_first_attempt_waits_for_its_turn_and_the_second_goes(board: Board) -> None:
-    board.add("[fleet]\nwindow = 3")
+    board.configure(fleet="window = 3\nvolatile_window = 3")
     with Daemon(board) as daemon:
         daemon.await_status("fleet-spread: first attempts are spread over 3 s")
         daemon.await_notified("READY=1")
@@ -19,7 +19,7 @@ def test_the_first_attempt_waits_for_its_turn_and_the_second_goes(board: Board) 
 
 
 def test_a_signal_does_not_wait_for_the_turn(board: Board) -> None:
-    board.add("[fleet]\nwindow = 86400")
+    board.configure(fleet="window = 86400")
     with Daemon(board) as daemon:
         daemon.await_status("fleet-spread: ")
         daemon.signal(signal.SIGUSR1)
@@ -27,7 +27,7 @@ def test_a_signal_does_not_wait_for_the_turn(board: Board) -> None:
 
 
 def test_a_provisioned_board_and_a_person_do_not_wait(board: Board) -> None:
-    board.add("[fleet]\nwindow = 86400")
+    board.configure(fleet="window = 86400")
     assert board.dpsctl("provision").returncode == 0
     with Daemon(board) as daemon:
         daemon.await_notified("READY=1")
@@ -36,6 +36,7 @@ def test_a_provisioned_board_and_a_person_do_not_wait(board: Board) -> None:
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a tmpfs")
 def test_a_volatile_state_directory_spreads_wider_and_says_so(board: Board, tmp_path: Path) -> None:
     board.state = Path("/dev/shm") / f"{board.registration_id}-{tmp_path.parent.name}"
+    board.configure(fleet="")
     with Daemon(board) as daemon:
         daemon.await_status("fleet-spread: the state directory is on tmpfs, so that every boot is a first boot; ")
         assert "spread over 60 s" in board.status()["problem"]["sentence"]
