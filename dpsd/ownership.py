@@ -18,7 +18,7 @@ def act_as_owner(places: Places) -> None:
         return
     try:
         owner = os.stat(places.state)
-    except FileNotFoundError:
+    except OSError:
         return
     if owner.st_uid != 0:
         os.setgroups(_groups(owner.st_uid, owner.st_gid))
@@ -30,7 +30,7 @@ def is_owner(places: Places) -> bool:
     """Tell whether this process may do with the state directory what it likes."""
     try:
         return os.geteuid() in (0, os.stat(places.state).st_uid)
-    except FileNotFoundError:
+    except OSError:
         return os.geteuid() == 0
 
 

@@ -34,3 +34,9 @@ def test_provision_asks_a_running_daemon(idle: Machine, emulator: Emulator) -> N
     idle.run("dpsctl", "provision", "--force")
     assert len(emulator.of("register")) == 2
     assert idle.is_active("dpsd.service")
+
+
+def test_others_may_not_provision(idle: Machine) -> None:
+    ended = idle.attempt("dpsctl", "provision", user="nobody")
+    assert ended.status == 78
+    assert "dpsd: not-permitted: " in ended.output

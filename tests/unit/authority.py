@@ -34,7 +34,10 @@ def make_key(kind: str, number: int = 0) -> PrivateKey:
 
 
 def make_certificate(
-    key: PrivateKey, *common_names: str, issuer: tuple[str, PrivateKey] | None = None
+    key: PrivateKey,
+    *common_names: str,
+    issuer: tuple[str, PrivateKey] | None = None,
+    valid: tuple[datetime, datetime] = (NOT_BEFORE, NOT_AFTER),
 ) -> x509.Certificate:
     """A certificate with these CNs, self-signed unless an issuer is given."""
     issuer_name, issuer_key = issuer or ("", key)
@@ -46,8 +49,8 @@ def make_certificate(
         .issuer_name(signer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(NOT_BEFORE)
-        .not_valid_after(NOT_AFTER)
+        .not_valid_before(valid[0])
+        .not_valid_after(valid[1])
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
     )
     return builder.sign(issuer_key, None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
