@@ -9,7 +9,7 @@ from typing import Any
 from dpsd.clock import boot_clock, rfc3339, wall_clock
 from dpsd.durable import replace
 from dpsd.errors import Problem, encode_problem
-from dpsd.journal import INFO, NOTICE, WARNING, log
+from dpsd.journal import INFO, NOTICE, WARNING, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 
@@ -55,10 +55,7 @@ class Status:
 
     def failed(self, problem: Problem, finished: int, delay: float | None) -> None:
         """Tell what went wrong and what happens next; delay: seconds, None for "when a file changes"."""
-        log(WARNING, f"{problem.code}: {problem.sentence}")
-        for sentence in problem.also:
-            log(WARNING, f"{problem.code}: {sentence}")
-        log(WARNING, f"hint: {problem.hint}")
+        log_problem(problem)
         log(INFO, self._next(delay))
         when = None if delay is None else {"boottime": boot_clock() + delay, "at": rfc3339(wall_clock() + delay)}
         state = "waiting" if not self._document["provisioned"] else "provisioned"
