@@ -39,7 +39,8 @@ class Arguments(NamedTuple):
 
 class Verb(NamedTuple):
     """run: does it and returns the exit status. options: by name, its help; one that takes a value starts with a
-    capital word. operands: their names, for the usage line and for their number."""
+    capital word. operands: their names, for the usage line and for their number; the last may be left out if it is in
+    brackets."""
 
     run: Callable[[Arguments], int]
     summary: str
@@ -111,7 +112,8 @@ def _parse(verb: Verb, argv: list[str]) -> Arguments:
             options[name] = value if equals else _value(name, next(words, None))
         else:
             options[name] = ""
-    if len(operands) != len(verb.operands):
+    optional = sum(name.startswith("[") for name in verb.operands)
+    if not len(verb.operands) - optional <= len(operands) <= len(verb.operands):
         expected = " ".join(verb.operands) or "none"
         raise UsageError(f"expected operands: {expected}; found: {printable(' '.join(operands)) or 'none'}")
     return Arguments(options, operands, _places(options))

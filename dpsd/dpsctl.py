@@ -147,6 +147,30 @@ def _problem(status: dict[str, Any] | None) -> Problem | None:
         return None
 
 
+def _explain(arguments: Arguments) -> int:
+    from dpsd.explanations import explain
+
+    if not arguments.operands:
+        everything = [explain(code) for code in PROBLEMS]
+        brief = "\n".join(f"{one['code']:26} {one['meaning']}".partition(". ")[0].rstrip(".") for one in everything)
+        print(json.dumps(everything) if arguments.has("--json") else brief)
+        return EXIT_DONE
+    code = arguments.operands[0]
+    if code not in PROBLEMS:
+        raise UsageError(f"there is no problem {printable(code)}{_nearest(code)}")
+    found = explain(code)
+    lines = "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.items())
+    print(json.dumps(found) if arguments.has("--json") else lines)
+    return EXIT_DONE
+
+
+def _nearest(code: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(code.lower(), PROBLEMS, 1, 0.5)
+    return f"; did you mean {close[0]}?" if close else "; for all of them: dpsctl explain"
+
+
 def _agent(arguments: Arguments) -> int:
     from dpsd.agent_units import disable, enable
 
@@ -196,6 +220,7 @@ VERBS = {
     "agent": Verb(
         _agent, "let a unit wait for the provisioned device, or no longer", _JSON, ("enable|disable", "UNIT")
     ),
+    "explain": Verb(_explain, "what a problem means, what follows and what to do; or all in brief", _JSON, ("[CODE]",)),
     "config": Verb(_config, "check and print the effective configuration", _JSON),
 }
 

@@ -22,6 +22,7 @@ from dpsd.emulator.enrollments import parse_enrollments
 from dpsd.emulator.faults import parse_faults
 from dpsd.emulator.switches import Switches
 from dpsd.errors import PROBLEMS
+from dpsd.explanations import FOLLOWS, explain
 from dpsd.outputs import FORMATS
 from dpsd.places import CONFIGURATION, IDENTITY_SOCKET, Places
 from dpsd.protocol.identifiers import Endpoint
@@ -30,6 +31,7 @@ from dpsd.shape import Table
 
 DOCS = places.CHECKOUT / "docs"
 README = places.CHECKOUT / "README.md"
+PROBLEMS_PAGE = (DOCS / "problems.md").read_text().replace("`", "")
 PAGES = {name: (DOCS / "man" / name).read_text() for name in ("dpsd.8", "dpsctl.1", "dpsd.toml.5")}
 TEXTS = [README, places.CHECKOUT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 REQUIRED_BY_TYPE = {
@@ -93,11 +95,16 @@ def accept(text: str) -> Effective:
 
 
 def test_problems_are_those_of_the_code() -> None:
-    row = r"^\| `([a-z0-9-]+)` \| (\w+) \| (\d+) \| (.+) \| (.*) \|$"
-    rows = re.findall(row, (DOCS / "problems.md").read_text(), re.MULTILINE)
-    documented = {code: (retry, int(status), hint) for code, retry, status, _, hint in rows}
-    assert len(rows) == len(documented)
-    assert documented == {code: (kind.retry.value, kind.exit_status, kind.hint) for code, kind in PROBLEMS.items()}
+    row = r"^\| ([a-z0-9-]+) \| (\w+) \| (\d+) \| (.+) \| (.*) \|$"
+    rows = re.findall(row, PROBLEMS_PAGE, re.MULTILINE)
+    documented = [(code, retry, int(status), meaning, hint) for code, retry, status, meaning, hint in rows]
+    known = map(explain, PROBLEMS)
+    assert documented == [(one["code"], one["class"], one["exit_status"], one["meaning"], one["hint"]) for one in known]
+
+
+def test_every_class_says_what_follows() -> None:
+    rows = re.findall(r"^\| (\w+) \| (another .*) \|$", PROBLEMS_PAGE, re.MULTILINE)
+    assert dict(rows) == {retry.value: follows for retry, follows in FOLLOWS.items()}
 
 
 def setting_items() -> dict[str, Item]:
@@ -140,7 +147,8 @@ def test_the_man_page_has_every_command_with_its_options() -> None:
             # Oo begins an option with a value, which is no operand.
             operands = [] if "Oo" in words else [word for word in words if word not in {"Ar", "Fl", "Op", "-json"}]
             documented[name] = (options, operands)
-    assert documented == {name: (set(verb.options), list(verb.operands)) for name, verb in dpsctl.VERBS.items()}
+    expected = {name: [word.strip("[]") for word in verb.operands] for name, verb in dpsctl.VERBS.items()}
+    assert documented == {name: (set(verb.options), expected[name]) for name, verb in dpsctl.VERBS.items()}
 
 
 @pytest.mark.parametrize("page", ["dpsd.8", "dpsctl.1"])

@@ -1,0 +1,175 @@
+"""What each problem means, for people, and what the daemon does next. Floor 0.
+
+The one source of `dpsctl explain`, of the journal's catalog (`journalctl -x`) and of docs/problems.md. Words only, kept
+apart from `dpsd.errors` so that the resident daemon does not hold them in memory: it never imports this.
+"""
+
+from __future__ import annotations
+
+from dpsd.errors import PROBLEMS, Retry
+
+FOLLOWS = {
+    Retry.NETWORK: "another attempt soon: 2 to 4 s at first, a ceiling that doubles up to 300 s",
+    Retry.SERVICE: (
+        "another attempt when the service asked for it, at most 24 h; else after 5 s at least, with a ceiling that "
+        "doubles up to 300 s"
+    ),
+    Retry.THROTTLED: (
+        "another attempt when the service asked for it, at most 24 h; else after waits that grow faster than for "
+        "service, so that a fleet spreads over the time that the service needs"
+    ),
+    Retry.CLOCK: "another attempt when the clock is set or synchronized, and else soon",
+    Retry.REFUSED: "another attempt in 5 to 10 minutes, then more and more slowly, up to 6 h",
+    Retry.CONFIGURATION: "another attempt when a configuration or credential file changes",
+}
+"""What the daemon does after a problem of a class."""
+
+MEANINGS = {
+    # On this device: configuration and credential.
+    "configuration-missing": "There is no configuration file, or the user dpsd may not read it.",
+    "configuration-invalid": (
+        "A file is not TOML, a key is unknown, missing or has a wrong value, or network.trusted_roots names no "
+        "usable PEM file. All faults are listed at once."
+    ),
+    "configuration-insecure": (
+        "Somebody besides root could change a configuration file, by the file or by a folder above it. The hint "
+        "names the command."
+    ),
+    "credential-missing": "A certificate or key file that the configuration names is not there or cannot be opened.",
+    "credential-insecure": (
+        "A key file can be read or written by more than its owner and the group dpsd, belongs to somebody else, is "
+        "a link, has several names or an access control list, or the daemon may not read it. The hint names the "
+        "command."
+    ),
+    "credential-invalid": (
+        "A certificate or key is not in the expected form: no PEM, no single CN, neither EC nor RSA, not base64, or "
+        "too long or too short."
+    ),
+    "credential-encrypted": "The private key has a passphrase. Nobody is there to type it.",
+    "credential-mismatch": "Certificate and private key do not belong together.",
+    "certificate-not-yet-valid": (
+        "The device certificate's first day lies ahead of the clock. Mostly it is the clock."
+    ),
+    "certificate-expired": (
+        "The device certificate's last day is over by the clock. Seen only when the device must register: an "
+        "earlier assignment stays."
+    ),
+    "registration-id-invalid": (
+        "The registration id has a character that DPS does not allow, is too long, or the certificate's CN is so."
+    ),
+    "registration-id-mismatch": "dps.registration_id is not the certificate's CN. DPS would refuse it.",
+    "payload-invalid": "dps.payload_file is not there, is no JSON object, or is too large.",
+    "board-changed": (
+        "The state directory's assignment was made on another board: the card was moved or cloned. The old identity "
+        "is not used."
+    ),
+    # The clock.
+    "clock-not-synchronized": (
+        "Nothing has confirmed yet that the clock is right. dpsd waits for that, at most clock.wait seconds from "
+        "its start, and then tries anyway."
+    ),
+    "clock-wrong": (
+        "A certificate's dates or a token's time were refused while the clock is not known to be right. The clock "
+        "is to blame until shown otherwise."
+    ),
+    "clock-changed": "The clock was set during the attempt, which starts over.",
+    # Between this device and DPS.
+    "no-interface": "No network interface is up.",
+    "radio-blocked": (
+        "No network interface is up, and the Wi-Fi radio is blocked (rfkill), as on a new Raspberry Pi OS without a "
+        "Wi-Fi country."
+    ),
+    "no-route": "An interface is up, but no route leads to the endpoint.",
+    "no-ipv4-route": "The endpoint has IPv4 addresses only, and this network routes only IPv6.",
+    "dns-unavailable": "The name servers cannot be asked now, or say that they cannot answer now (EAI_AGAIN).",
+    "dns-no-answer": "The name servers do not answer in time.",
+    "name-not-resolved": "DNS says that the endpoint's name does not exist or has no address.",
+    "proxy-unreachable": "The proxy's name cannot be resolved or the proxy cannot be connected to.",
+    "proxy-failed": (
+        "The proxy could not reach the endpoint, closed the connection, or answered something that is not the "
+        "proxy's protocol."
+    ),
+    "proxy-refused": "The proxy does not allow a connection to the endpoint.",
+    "proxy-unauthorized": "The proxy asks for a user and password, or does not accept the given ones.",
+    "connection-refused": (
+        "The endpoint's address answers that nothing listens on the port, or a firewall does in its place."
+    ),
+    "connection-failed": (
+        "TCP cannot connect: no route, no network, or another error of the system, which the sentence names."
+    ),
+    "connection-lost": "The connection was closed in the middle.",
+    "no-answer": "Nothing came back within 30 s of a step, or 10 s of connecting.",
+    "intercepted": (
+        "Somebody in between answers: the server's certificate comes from an authority that is not trusted here, or "
+        "the answer on port 443 is no WebSocket. Captive portals and TLS inspection look so; the sentence names the "
+        "issuer."
+    ),
+    "tls-wrong-name": "The server's certificate is for another name.",
+    "tls-certificate-dates": (
+        "The server's certificate is expired or not yet valid by the clock. Mostly it is the clock."
+    ),
+    "tls-alert": "The other side ended TLS with an alert, which the sentence names.",
+    "tls-failed": "TLS failed in another way, such as no common version.",
+    "attempt-deadline": "The attempt took longer than 300 s and was killed.",
+    # MQTT.
+    "mqtt-unauthorized": "DPS refused the MQTT login. It does so for an id scope that does not exist.",
+    "mqtt-rejected": (
+        "The endpoint speaks MQTT but does not take this protocol version or client id. It is hardly DPS."
+    ),
+    "mqtt-unavailable": 'DPS answered the MQTT login with "server unavailable".',
+    "mqtt-subscribe-refused": "DPS did not accept the subscription to its replies.",
+    # What DPS decides.
+    "dps-unauthorized": (
+        "DPS does not accept the credential (401 or 403). Also with a key when the clock is too far in the past."
+    ),
+    "dps-not-found": "DPS knows no enrollment for this device (404).",
+    "dps-bad-request": (
+        "DPS calls the request wrong (another 4xx status). The sentence has its error code and message."
+    ),
+    "dps-disabled": "The enrollment is disabled.",
+    "dps-failed": "DPS took the device but could not assign a hub.",
+    "dps-conflict": "DPS is busy with this registration id (409 or 412).",
+    "dps-assigning": (
+        "DPS asked to be polled again in more than 60 s. The attempt ends, and the next one resumes the same operation."
+    ),
+    "dps-throttled": "Too many registrations at once (429), of all devices together.",
+    "dps-unavailable": "DPS reports a fault of its own (5xx).",
+    "dps-reply-invalid": "What came back is not what DPS says, or not MQTT.",
+    "assignment-invalid": (
+        "The assigned hub or device id is not a name that may be written into files, or the custom allocation sent "
+        "a payload that cannot be stored. Nothing was written."
+    ),
+    "assignment-not-allowed": "The assigned hub is not one of hub.allow. Nothing was written.",
+    # The IoT Hub.
+    "hub-refused": (
+        "The assigned hub does not let the device in: it is unknown there, disabled, or the credential is not accepted."
+    ),
+    "hub-unavailable": 'The hub answered the MQTT login with "server unavailable".',
+    # dpsd itself, and dpsctl.
+    "state-unwritable": "A file in the state directory cannot be written: disk full, read-only, or no right to.",
+    "state-locked": "Another dpsd or dpsctl provision works with the same state directory.",
+    "state-unreadable": (
+        "connection.json or the assignment record is damaged. A damaged record is kept beside its place as "
+        "assignment.json.unusable, and the device registers again."
+    ),
+    "worker-failed": "The attempt crashed, could not be started, or said something odd.",
+    "not-running": "dpsctl asked for the daemon, and it does not run.",
+    "not-provisioned": "dpsctl show was asked for a connection, and there is none yet.",
+    "not-permitted": "Only root may do this.",
+    "unit-invalid": "dpsctl agent was given a name that is no unit, or of a unit that does not exist.",
+    "timeout": "dpsctl wait --timeout ended before the device was provisioned.",
+}
+"""By code: what is the case when a problem is told. The sentence that comes with it says what happened this time."""
+
+
+def explain(code: str) -> dict[str, str | int]:
+    """Return all that is known of a problem before it happens, by the names that `dpsctl explain` shows."""
+    kind = PROBLEMS[code]
+    return {
+        "code": code,
+        "meaning": MEANINGS[code],
+        "hint": kind.hint,
+        "class": kind.retry.value,
+        "follows": FOLLOWS[kind.retry],
+        "exit_status": kind.exit_status,
+    }
