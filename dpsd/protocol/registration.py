@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from dpsd.errors import Problem, ProtocolError, Retry
 from dpsd.protocol import dps
 from dpsd.protocol.assignment import Assignment, parse_assignment
+from dpsd.protocol.error_codes import FAILED, REFUSED, exact_hint
 from dpsd.text import printable
 
 POLL_DEFAULT = 3
@@ -182,7 +183,8 @@ _STATUS_CODES |= {409: "dps-conflict", 412: "dps-conflict"}
 def _fault_problem(reply: dps.Reply, fault: dps.Fault) -> Problem:
     retry_after = None if reply.retry_after is None else min(reply.retry_after, RETRY_AFTER_MAX)
     code = _STATUS_CODES.get(reply.status, "dps-bad-request" if 400 <= reply.status < 500 else "dps-unavailable")
-    return Problem(code, f"DPS answered {reply.status}{_told(fault)}", retry_after=retry_after)
+    said = f"DPS answered {reply.status}{_told(fault)}"
+    return Problem(code, said, hint=exact_hint(fault, REFUSED), retry_after=retry_after)
 
 
 def _told(fault: dps.Fault) -> str:
@@ -197,6 +199,6 @@ def _not_assigned(operation: dps.Operation) -> Problem:
         return Problem("dps-disabled", "DPS says that this device's enrollment is disabled")
     if operation.status == "failed":
         code, message = operation.state.values.get("errorCode"), operation.state.values.get("errorMessage")
-        told = _told(dps.Fault(code if isinstance(code, int) else None, str(message or ""), ""))
-        return Problem("dps-failed", f"DPS could not assign an IoT Hub{told}")
+        fault = dps.Fault(code if isinstance(code, int) else None, str(message or ""), "")
+        return Problem("dps-failed", f"DPS could not assign an IoT Hub{_told(fault)}", hint=exact_hint(fault, FAILED))
     return Problem("dps-reply-invalid", f"DPS answered the unknown status '{printable(operation.status)}'")

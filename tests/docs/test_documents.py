@@ -25,6 +25,7 @@ from dpsd.errors import PROBLEMS
 from dpsd.explanations import FOLLOWS, explain
 from dpsd.outputs import FORMATS
 from dpsd.places import CONFIGURATION, IDENTITY_SOCKET, Places
+from dpsd.protocol.error_codes import FAILED, REFUSED
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.settings import REQUIRED, SETTINGS
 from dpsd.shape import Table
@@ -105,6 +106,12 @@ def test_problems_are_those_of_the_code() -> None:
 def test_every_class_says_what_follows() -> None:
     rows = re.findall(r"^\| (\w+) \| (another .*) \|$", PROBLEMS_PAGE, re.MULTILINE)
     assert dict(rows) == {retry.value: follows for retry, follows in FOLLOWS.items()}
+
+
+def test_exact_hints_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| a (refused|failed) \w+ \| (\d+) \| (.*?) ?\| (.*) \|$", PROBLEMS_PAGE, re.MULTILINE)
+    known = [("refused", REFUSED), ("failed", FAILED)]
+    assert rows == [(name, str(code), said, hint) for name, table in known for code, said, hint in table]
 
 
 def setting_items() -> dict[str, Item]:

@@ -115,3 +115,15 @@ def test_a_service_message_cannot_fake_a_line(board: Board, emulator: EmulatorPr
     assert "\nREADY=1" not in stderr and "\x1b" not in stderr
     assert "\\x0aREADY=1" in stderr
     assert max(map(len, stderr.splitlines())) < 400
+
+
+def test_a_certificate_without_its_intermediates_gets_the_exact_hint(board: Board) -> None:
+    board.use_certificate()
+    chain = (board.emulator.device("x509-group") / "device.pem").read_text()
+    alone = board.folder / "leaf.pem"
+    alone.write_text(chain.partition("-----END CERTIFICATE-----\n")[0] + "-----END CERTIFICATE-----\n")
+    given = f"{board.emulator.device('x509-group')}/device.pem"
+    board.config.write_text(board.config.read_text().replace(given, str(alone)))
+    ended = board.dpsctl("provision")
+    assert "dpsd: dps-unauthorized: DPS answered 401, error 401002: CA certificate not found." in ended.stderr
+    assert "\nhint: put the intermediates behind the certificate" in ended.stderr

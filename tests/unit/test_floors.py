@@ -29,6 +29,7 @@ FLOORS = {
     "dpsd.protocol": 1,
     "dpsd.protocol.assignment": 1,
     "dpsd.protocol.dps": 1,
+    "dpsd.protocol.error_codes": 1,
     "dpsd.protocol.hub": 1,
     "dpsd.protocol.identifiers": 1,
     "dpsd.protocol.login": 1,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from dpsd.errors import EXIT_LATER, Problem, Retry
+from dpsd.errors import EXIT_LATER, PROBLEMS, Problem, Retry
 from dpsd.protocol.dps import Fault, Reply, encode_fault, encode_reply_topic
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, State, Subscribe, Wait, poll_delay
 from tests.unit.examples import ANY_TEXT, JSON_VALUES, problem_of
@@ -170,6 +170,38 @@ def test_a_fault_is_told_with_code_message_and_tracking_id() -> None:
     problem = problem_of("dps-unauthorized", lambda: told(requesting(), 401, body))
     said = r"DPS answered 401, error 401002: Invalid\x0acertificate. (tracking id 2cb8f317)"
     assert problem.sentence == said
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "hint"),
+    [
+        (401000, "Unauthorized", "derived one"),
+        (401002, "CA certificate not found.", "intermediates"),
+        (401002, "Invalid certificate.", "enroll this certificate"),
+        (401002, "Unauthorized", PROBLEMS["dps-unauthorized"].hint),
+        (None, "CA certificate not found.", PROBLEMS["dps-unauthorized"].hint),
+    ],
+)
+def test_an_error_code_that_says_more_than_the_status_gives_an_exact_hint(
+    error: int | None, message: str, hint: str
+) -> None:
+    body = {"errorCode": error, "message": message} if error else {"message": message}
+    assert hint in problem_of("dps-unauthorized", lambda: told(requesting(), 401, body)).hint
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (400207, "custom allocation"),
+        (400208, "link an IoT Hub"),
+        (400209, "IoT Central"),
+        (401002, "does not accept the key that DPS has"),
+        (401000, PROBLEMS["dps-failed"].hint),
+    ],
+)
+def test_the_error_code_of_a_failed_assignment_gives_an_exact_hint(error: int, hint: str) -> None:
+    body = {"status": "failed", "registrationState": {"errorCode": error, "errorMessage": "CA certificate not found"}}
+    assert hint in problem_of("dps-failed", lambda: told(requesting(), 200, body)).hint
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, 404201), (401, 404203), (404, 404203), (400, 404203)])
