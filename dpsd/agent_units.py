@@ -1,7 +1,8 @@
 """Making any systemd unit start only once this device is provisioned. Floor 3.
 
 A drop-in orders the unit after the target and skips it while the flag is missing; the target wants it, so that it
-starts when the flag appears. The unit's own enablement is left alone.
+starts when the flag appears. On request it is also part of the target that is restarted when the connection changed.
+The unit's own enablement is left alone.
 """
 
 from __future__ import annotations
@@ -19,26 +20,31 @@ TARGET = "dpsd-provisioned.target"
 _VENDOR_UNITS = ("/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 _SEARCH = (UNITS, "/run/systemd/system", *_VENDOR_UNITS)
 _NAME = re.compile(r"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.(service|socket|timer|path|target)")
-_OWN = re.compile(r"dpsd(-configured|-provisioned)?\.(service|path|target)")
+_OWN = re.compile(r"dpsd(-configured|-connection|-provisioned)?\.(service|path|target|timer)")
 _DROP_IN = f"""# Written by: dpsctl agent enable. Removed by: dpsctl agent disable.
 [Unit]
 After={TARGET}
 ConditionPathExists=/run/dpsd/provisioned
 """
+_RESTART = "PartOf=dpsd-connection.target\n"
 _WANT_IS_OURS = f"# The want of {TARGET} is from the same command.\n"
 
 
-def enable(unit: str) -> str:
+def enable(unit: str, *, restart_on_change: bool) -> str:
     """Enable `unit` ("mosquitto" means mosquitto.service) and return its full name.
 
-    Raises Problem `unit-invalid` or `not-permitted`.
+    restart_on_change: restart it, if it runs, when the IoT Hub connection changed. Raises Problem `unit-invalid` or
+    `not-permitted`.
     """
     name, source = _find(unit)
+    if restart_on_change and not name.endswith(".service"):
+        raise Problem("unit-invalid", f"{name} is no service, and only a service can be restarted on a change")
     _check_root()
     make_folder(f"{UNITS}/{name}.d", 0o755)
     make_folder(f"{UNITS}/{TARGET}.wants", 0o755)
     ours = _made_the_want(name) or not os.path.lexists(_want(name))
-    commit_changed(_drop_in(name), (_DROP_IN + (_WANT_IS_OURS if ours else "")).encode(), 0o644)
+    text = _DROP_IN + (_RESTART if restart_on_change else "") + (_WANT_IS_OURS if ours else "")
+    commit_changed(_drop_in(name), text.encode(), 0o644)
     if not os.path.lexists(_want(name)):
         os.symlink(source, _want(name))
     _reload_systemd()

@@ -175,13 +175,16 @@ def _agent(arguments: Arguments) -> int:
     from dpsd.agent_units import disable, enable
 
     action, unit = arguments.operands
-    if action not in ("enable", "disable"):
-        raise UsageError("write: dpsctl agent enable UNIT, or disable")
-    name = (enable if action == "enable" else disable)(unit)
+    restart = arguments.has("--restart-on-change")
     if action == "enable":
+        name = enable(unit, restart_on_change=restart)
         print(f"{name} starts once this device is provisioned, from its next start on")
+        if restart:
+            print(f"{name} is restarted when the IoT Hub connection changed")
+    elif action == "disable" and not restart:
+        print(f"{disable(unit)} no longer waits for this device to be provisioned")
     else:
-        print(f"{name} no longer waits for this device to be provisioned")
+        raise UsageError("write: dpsctl agent enable [--restart-on-change] UNIT, or: dpsctl agent disable UNIT")
     return EXIT_DONE
 
 
@@ -218,7 +221,10 @@ VERBS = {
         {"--timeout": "SECONDS  then exit with 75", "--fail-on-refusal": "exit with 77 if refused", **_JSON},
     ),
     "agent": Verb(
-        _agent, "let a unit wait for the provisioned device, or no longer", _JSON, ("enable|disable", "UNIT")
+        _agent,
+        "let a unit wait for the provisioned device, or no longer",
+        {"--restart-on-change": "with enable: restart it when the connection changed", **_JSON},
+        ("enable|disable", "UNIT"),
     ),
     "explain": Verb(_explain, "what a problem means, what follows and what to do; or all in brief", _JSON, ("[CODE]",)),
     "config": Verb(_config, "check and print the effective configuration", _JSON),

@@ -1,8 +1,9 @@
 """A sample agent: sends one message to the IoT Hub that dpsd found, and ends when the hub has taken it.
 
 It needs paho-mqtt and what connection.env says (under systemd: EnvironmentFile=/var/lib/dpsd/connection.env). A unit
-that is not root's gets the key by LoadCredential=device.key:/etc/dpsd/device.key. An argument names a PEM file with the
-roots to trust; without one the system's are.
+that is not root's gets the key by LoadCredential=device.key:/etc/dpsd/device.key, and one that stays is started again
+for another hub by PartOf=dpsd-connection.target. An argument names a PEM file with the roots to trust; without one the
+system's are.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,19 +15,14 @@ from failure import Failure
 from machine import Machine, eventually
 from network import Network
 
-# What is put over the emulator's ready-made group: a custom allocation, which sends the device a payload.
-GROUP = {
-    "enrollmentGroupId": "x509-fleet",
-    "allocationPolicy": "custom",
-    "x-allocation": {"payload": {"rotation": "weekly"}},
-}
-
 Layers = tuple[Path, ...]  # of a disk, the upper one first
 Device = Callable[[Layers], Machine]  # makes a device with such a disk
 
 DPS = "127.0.0.1"
 HUB = "contoso.azure-devices.net"
 HUB_ADDRESS = "127.0.0.2"
+OTHER_HUB = "fabrikam.azure-devices.net"
+OTHER_HUB_ADDRESS = "127.0.0.3"
 READY = "/run/dpsd/provisioned"
 
 CONFIGURATION = """\
@@ -87,8 +83,9 @@ def add_agents(root: Path) -> None:
 
 
 def add_names(root: Path) -> None:
-    """Let the disk know the hub's address, as DNS would."""
-    (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{HUB_ADDRESS} {HUB}\n")
+    """Let the disk know the hubs' addresses, as DNS would."""
+    hubs = f"{HUB_ADDRESS} {HUB}\n{OTHER_HUB_ADDRESS} {OTHER_HUB}\n"
+    (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{hubs}")
 
 
 def daemon_group(root: Path) -> int:
@@ -107,15 +104,15 @@ def put(root: Path, name: str, data: bytes, mode: int = 0o644) -> None:
 
 
 class Emulator:
-    """A DPS and a hub on the standard ports of a network, and a device that is enrolled there."""
+    """A DPS and two hubs on the standard ports of a network, and a device that is enrolled there."""
 
     def __init__(self, network: Network, folder: Path) -> None:
         self.network = network
         self.folder = folder
         self._log = folder / "exchanges.jsonl"
         self._enrollments = folder / "enrollments.json"
-        self._enrollments.write_text(json.dumps({"enrollmentGroups": [GROUP]}))
         self._process: subprocess.Popen[str] | None = None
+        self.assign(HUB)
 
     def start(self) -> None:
         """Listen. Raises Failure when it does not within seconds."""
@@ -123,7 +120,9 @@ class Emulator:
         options = [
             f"--address={DPS}",
             f"--hub={HUB}={HUB_ADDRESS}",
+            f"--hub={OTHER_HUB}={OTHER_HUB_ADDRESS}",
             "--switch=retry-after=1",
+            "--switch=poll-limit=0",
             f"--enrollments={self._enrollments}",
         ]
         with self._log.open("a") as log:
@@ -137,6 +136,17 @@ class Emulator:
         if self._process.poll() is not None:
             raise Failure(f"the emulator does not start:\n{self._log.read_text()}", "")
         return bool(self.exchanges())
+
+    def assign(self, hub: str) -> None:
+        """Assign the device to a hub from now on, by a custom allocation, which also sends it a payload."""
+        group = {
+            "enrollmentGroupId": "x509-fleet",
+            "allocationPolicy": "custom",
+            "x-allocation": {"iotHubHostName": hub, "payload": {"rotation": "weekly"}},
+        }
+        self._enrollments.write_text(json.dumps({"enrollmentGroups": [group]}))
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """Be gone."""

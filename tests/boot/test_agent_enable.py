@@ -29,6 +29,9 @@ def test_mosquitto_waits_for_the_hub(device: Device, installed: Layers, emulator
     machine.run("dpsctl", "agent", "disable", "mosquitto")
     assert "dpsd" not in machine.run("systemctl", "cat", "mosquitto.service")
 
-    machine.run("dpsctl", "agent", "enable", "mosquitto")
-    machine.run("dpkg", "--remove", "dpsd")
+    machine.run("dpsctl", "agent", "enable", "--restart-on-change", "mosquitto")
+    agent = machine.properties("mosquitto.service")["MainPID"]
+    machine.run("dpkg", "--purge", "dpsd")
     assert "dpsd" not in machine.run("systemctl", "cat", "mosquitto.service")
+    assert machine.properties("mosquitto.service")["MainPID"] == agent
+    assert machine.run("sh", "-c", "ls -d /run/dpsd* /etc/systemd/system/*/*dpsd* 2>/dev/null || true") == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import deb
 import pytest
 from machine import Machine, eventually
 
+from dpsd.errors import PROBLEMS
+from dpsd.explanations import MEANINGS
 from tests.boot.first_boot import configure
 from tests.boot.lab import READY, Device, Emulator, Layers
 
@@ -47,6 +51,19 @@ def test_the_boot_ends_and_the_agent_waits(offline: Machine) -> None:
     assert offline.properties("steady.service")["ActiveState"] == "inactive"
     assert offline.attempt("test", "-e", READY).status == 1
     assert timed(offline, "systemctl", "stop", "dpsd.service") < 1
+
+
+def test_the_journal_finds_and_explains_the_problem(offline: Machine) -> None:
+    search = ("journalctl", "--no-pager", "--output=json", "DPSD_CODE=connection-refused")
+    eventually(lambda: offline.attempt(*search).output != "", "the problem is in the journal")
+    entry = json.loads(offline.run(*search).splitlines()[0])
+    assert (entry["PRIORITY"], entry["_SYSTEMD_UNIT"], entry["SYSLOG_IDENTIFIER"]) == ("4", "dpsd.service", "dpsd")
+    assert entry["DPSD_HINT"] == PROBLEMS["connection-refused"].hint
+    journal = offline.run("journalctl", "--no-pager", "--catalog", "--unit=dpsd.service", "_COMM=dpsd")
+    assert f"What to do: {entry['DPSD_HINT']}" in journal
+    assert MEANINGS["connection-refused"] in re.sub(r"\n\S+ ", " ", journal)
+    assert "dpsd: dpsd:" not in journal
+    assert offline.run("journalctl", "--no-pager", "_TRANSPORT=stdout", "_COMM=dpsd", "--output=cat") == ""
 
 
 def test_apt_never_waits(offline: Machine) -> None:

@@ -151,8 +151,8 @@ def test_the_man_page_has_every_command_with_its_options() -> None:
         if item.section == "DESCRIPTION" and item.head.startswith("Ic "):
             name, *words = item.head.removeprefix("Ic ").split()
             options = {f"-{word}" for flag, word in pairwise(words) if flag == "Fl"}
-            # Oo begins an option with a value, which is no operand.
-            operands = [] if "Oo" in words else [word for word in words if word not in {"Ar", "Fl", "Op", "-json"}]
+            plain = re.sub(r"Oo .*? Oc|Op Fl \S+", "", " ".join(words))  # without the options
+            operands = [word for word in plain.split() if word not in {"Ar", "Op"}]
             documented[name] = (options, operands)
     expected = {name: [word.strip("[]") for word in verb.operands] for name, verb in dpsctl.VERBS.items()}
     assert documented == {name: (set(verb.options), expected[name]) for name, verb in dpsctl.VERBS.items()}
