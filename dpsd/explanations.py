@@ -63,6 +63,10 @@ MEANINGS = {
         "The state directory's assignment was made on another board: the card was moved or cloned. The old identity "
         "is not used."
     ),
+    "fleet-spread": (
+        "Nothing failed. The first attempts of a fleet that starts together are spread over a window, and this "
+        "device's turn comes later."
+    ),
     # The clock.
     "clock-not-synchronized": (
         "Nothing has confirmed yet that the clock is right. dpsd waits for that, at most clock.wait seconds from "
@@ -142,7 +146,8 @@ MEANINGS = {
     "assignment-not-allowed": "The assigned hub is not one of hub.allow. Nothing was written.",
     # The IoT Hub.
     "hub-refused": (
-        "The assigned hub does not let the device in: it is unknown there, disabled, or the credential is not accepted."
+        "The assigned hub does not let the device in: it is unknown there, disabled, or the credential is not "
+        "accepted. When that lasts, the device registers again."
     ),
     "hub-unavailable": 'The hub answered the MQTT login with "server unavailable".',
     # dpsd itself, and dpsctl.

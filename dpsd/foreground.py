@@ -8,7 +8,7 @@ from dpsd.attempt import attempt
 from dpsd.connection import Connection
 from dpsd.durable import lock
 from dpsd.errors import Problem
-from dpsd.journal import INFO, WARNING, log
+from dpsd.journal import INFO, log, log_problem
 from dpsd.ownership import is_owner
 from dpsd.places import Places
 from dpsd.progress import Event, Orders, Step
@@ -27,7 +27,7 @@ def provision_here(places: Places, *, force: bool) -> Connection:
     try:
         previous, unreadable = load_record(places)
         if unreadable is not None:
-            log(WARNING, f"state-unreadable: the assignment record: {unreadable}; registering again")
+            log_problem(unreadable)
         done = attempt(places, previous, Orders(force=force), _tell)
         publish(done.record, places)
         raise_flag(places)

@@ -12,10 +12,12 @@ import os
 from typing import NamedTuple
 
 from dpsd.durable import commit_changed, load, make_folder, remove, replace, set_aside
+from dpsd.errors import Problem
 from dpsd.outputs import FORMATS
 from dpsd.places import Places
 from dpsd.record import Record, parse_record, render_record
 from dpsd.shape import ShapeError
+from dpsd.text import printable
 
 
 class File(NamedTuple):
@@ -34,17 +36,22 @@ def prepare_folders(places: Places) -> None:
     make_folder(places.runtime, 0o755)
 
 
-def load_record(places: Places) -> tuple[Record | None, str | None]:
+def load_record(places: Places) -> tuple[Record | None, Problem | None]:
     """Return the record, or None and what is wrong with the file, which is then kept beside its place."""
     text = load(places.record)
     if text is None and os.path.lexists(places.record):
-        return None, f"it cannot be read; kept as {set_aside(places.record)}"
+        return None, _unreadable("it cannot be read", set_aside(places.record))
     if text is None:
         return None, None
     try:
         return parse_record(text), None
     except ShapeError as error:
-        return None, f"{error}; kept as {set_aside(places.record)}"
+        return None, _unreadable(str(error), set_aside(places.record))
+
+
+def _unreadable(why: str, aside: str) -> Problem:
+    said = f"the assignment record: {why}; kept as {printable(aside)}"
+    return Problem("state-unreadable", said, hint="nothing to do: the device registers again")
 
 
 def peek_record(places: Places) -> Record | None:

@@ -9,7 +9,7 @@ from typing import Any
 from dpsd.clock import boot_clock, rfc3339, wall_clock
 from dpsd.durable import replace
 from dpsd.errors import Problem, encode_problem
-from dpsd.journal import INFO, NOTICE, WARNING, log, log_problem
+from dpsd.journal import INFO, NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 
@@ -92,4 +92,4 @@ class Status:
         try:
             replace(self._path, json.dumps(self._document, indent=1).encode() + b"\n", 0o644)
         except Problem as problem:
-            log(WARNING, str(problem))
+            log_problem(problem)

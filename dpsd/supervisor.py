@@ -29,7 +29,7 @@ from dpsd.durable import lock
 from dpsd.errors import EXIT_DONE, NOT_FAILED, Problem, Retry
 from dpsd.history import History
 from dpsd.inputs import configuration_files, unchanged
-from dpsd.journal import WARNING, log
+from dpsd.journal import log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Step, Watch, encode_orders
@@ -103,7 +103,7 @@ class Supervisor:
             self._status.own()
             self._record, unreadable = load_record(self._places)
             if unreadable is not None:
-                log(WARNING, f"state-unreadable: the assignment record: {unreadable}; registering again")
+                log_problem(unreadable)
             if self._record is None:
                 lower_flag(self._places)
             if self._record is not None and self._is_of_today(self._record):
@@ -260,7 +260,7 @@ class Supervisor:
         try:
             self._history.flush()
         except Problem as unwritable:
-            log(WARNING, str(unwritable))
+            log_problem(unwritable)
 
     def _act_on_time(self, now: float) -> None:
         if self._notifier.watchdog_interval is not None and now >= self._ping_at:

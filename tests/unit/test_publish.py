@@ -66,7 +66,7 @@ def test_a_record_that_cannot_be_read_is_set_aside(places: Places, text: bytes) 
     Path(places.record).write_bytes(text)
     assert peek_record(places) is None
     record, unreadable = load_record(places)
-    assert record is None and unreadable is not None
+    assert record is None and unreadable is not None and unreadable.code == "state-unreadable"
     assert Path(f"{places.record}.unusable").read_bytes() == text
     assert load_record(places) == (None, None)
 
