@@ -25,7 +25,15 @@ def build() -> Path:
     folder = places.DEBS / fingerprint()
     if not folder.is_dir():
         build_into(folder)
+        remove_others(folder)
     return next(folder.glob("dpsd_*_all.deb"))
+
+
+def remove_others(kept: Path) -> None:
+    """Remove what was built of earlier sources."""
+    for folder in places.DEBS.iterdir():
+        if folder != kept and not folder.suffix:  # not what another process builds now
+            shutil.rmtree(folder)
 
 
 def fingerprint() -> str:

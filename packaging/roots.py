@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import secrets
 import shutil
@@ -31,33 +32,70 @@ BUILDING = ("debhelper", "dh-python", "pybuild-plugin-pyproject", "python3", "py
 APT_KEPT = re.compile(r'^Acquire::(?:https?(?:::.*)?|Retries|Check-Valid-Until|Check-Date) "[^"]+";$', re.M)
 
 
-class Root(NamedTuple):
-    """What a Debian root is made of."""
+_used: dict[Path, int] = {}  # the roots that this process uses, with descriptors that hold them
 
+
+class Root(NamedTuple):
+    """What a Debian root is made of. kind: one root of each is kept."""
+
+    kind: str
     release: str
     packages: tuple[str, ...]
 
 
 def device(release: str) -> Root:
     """A small device: real systemd, what dpsd depends on, and an agent that knows nothing of dpsd."""
-    return Root(release, (*INIT, *RUNTIME, *AGENTS))
+    return Root(release, release, (*INIT, *RUNTIME, *AGENTS))
 
 
 def workshop() -> Root:
     """Where the package is built, whatever the host: Debian 13 puts units below /usr/lib."""
-    return Root("trixie", BUILDING)
+    return Root("workshop", "trixie", BUILDING)
 
 
 def made(root: Root) -> Path:
-    """The folder of a root, made by mmdebstrap if it is not there. Raises Failure if that cannot be done."""
+    """The folder of a root, made by mmdebstrap if it is not there, and then in place of earlier versions.
+
+    It stays as long as this process lives. Raises Failure if it cannot be made.
+    """
     sources = sources_for(root.release)
     mark = hashlib.sha256("\n".join([root.release, *root.packages, sources]).encode()).hexdigest()[:12]
-    folder = places.ROOTS / f"{root.release}-{mark}"
+    folder = places.ROOTS / f"{root.kind}-{mark}"
     places.ROOTS.mkdir(parents=True, exist_ok=True)
     with only_one(places.ROOTS / f".{folder.name}.lock"):
         if not folder.is_dir():
             bootstrap(root, sources, folder)
+            remove_others(root.kind, folder)
+        use(folder)
     return folder
+
+
+def use(folder: Path) -> None:
+    """Let no other process remove a root while this one lives."""
+    if folder not in _used:
+        _used[folder] = os.open(folder, os.O_RDONLY)
+        fcntl.flock(_used[folder], fcntl.LOCK_SH)
+
+
+def remove_others(kind: str, kept: Path) -> None:
+    """Remove the earlier versions of a root, except those in use."""
+    for folder in places.ROOTS.glob(f"{kind}-*"):
+        if folder != kept and not is_used(folder):
+            shutil.rmtree(folder)
+            for rest in places.ROOTS.glob(f".{folder.name}.*"):
+                rest.unlink()
+
+
+def is_used(folder: Path) -> bool:
+    """Whether a process that lives said that it uses a root."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def bootstrap(root: Root, sources: str, folder: Path) -> None:
