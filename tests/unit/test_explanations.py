@@ -59,6 +59,11 @@ def test_an_unknown_code_is_wrong_usage(code: str, answer: str, capsys: pytest.C
     assert f"there is no problem {code}; {answer}" in capsys.readouterr().err
 
 
+def test_two_codes_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert dpsctl_explain("no-answer", "timeout") == 2
+    assert "expected operands: [CODE]; found: no-answer timeout" in capsys.readouterr().err
+
+
 def test_the_catalog_explains_every_message_id() -> None:
     printed = subprocess.run(
         [sys.executable, CHECKOUT / "debian/catalog.py"],
