@@ -62,6 +62,11 @@ def peek_record(places: Places) -> Record | None:
         return None
 
 
+def keep(record: Record, places: Places) -> None:
+    """Write the record alone: a power cut no longer loses it, and agents do not see it yet. Raises as `publish`."""
+    commit_changed(places.record, render_record(record), 0o600)
+
+
 def publish(record: Record, places: Places) -> bool:
     """Write every file that differs; tell whether any was. Raises Problem `state-unwritable`, `assignment-invalid`."""
     written = [_put(file) for file in _render(record, places)]

@@ -33,7 +33,7 @@ from dpsd.journal import log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Step, Watch, encode_orders
-from dpsd.publish import load_record, lower_flag, prepare_folders, publish, raise_flag
+from dpsd.publish import keep, load_record, lower_flag, prepare_folders, publish, raise_flag
 from dpsd.record import Record, same_board
 from dpsd.shape import ShapeError
 from dpsd.status import Status
@@ -176,9 +176,9 @@ class Supervisor:
             self._event = event
 
     def _write_down(self, record: Record) -> None:
-        """Keep a new assignment over a power cut while its hub is tried; readiness comes after that."""
+        """Keep a new assignment over a power cut while its hub is tried; agents learn of it after that."""
         try:
-            publish(record, self._places)
+            keep(record, self._places)
         except Problem as problem:
             self._unpublished = record
             self._end_worker()
@@ -301,7 +301,7 @@ class Supervisor:
     def _publish_again(self, record: Record) -> None:
         try:
             if self._carry.check_hub:
-                publish(record, self._places)
+                keep(record, self._places)
                 self._record, self._unpublished = record, None
                 self._start_attempt()
             else:

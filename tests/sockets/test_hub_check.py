@@ -24,9 +24,10 @@ def test_readiness_waits_for_the_hub_after_a_registration(use: str, board: Board
     emulator.replace(faults=[{**REFUSED, "times": 2}])
     with Daemon(board) as daemon:
         daemon.await_status("does not let the device in yet")
-        assert board.connection.exists()
-        assert not (board.run / "provisioned").exists()
+        assert (board.state / "private/assignment.json").exists()
+        assert not board.connection.exists() and not (board.run / "provisioned").exists()
         daemon.await_notified("READY=1")
+        assert board.connection.exists()
 
 
 def test_a_warm_boot_asks_no_hub(board: Board, emulator: EmulatorProcess) -> None:
