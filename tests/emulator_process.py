@@ -56,6 +56,8 @@ class EmulatorProcess:
         self._write(enrollments or {}, faults)
         self._command = [python, "-m", "dpsd.emulator", *self._options({"retry-after": 1, **(switches or {})})]
         self._process: subprocess.Popen[bytes] | None = None
+        self._lines: list[dict[str, Any]] = []
+        self._read = 0
 
     def _options(self, switches: Mapping[str, str | int]) -> Iterator[str]:
         folder = self.directory
@@ -73,6 +75,7 @@ class EmulatorProcess:
         (self.directory / "faults.json").write_text(json.dumps({"faults": list(faults)}))
 
     def __enter__(self) -> EmulatorProcess:
+        self._lines, self._read = [], 0
         with self._events.open("wb") as events, self._errors.open("wb") as errors:
             environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
             self._process = subprocess.Popen(
@@ -117,8 +120,12 @@ class EmulatorProcess:
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the events so far."""
-        text = self._events.read_text() if self._events.exists() else ""
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        with self._events.open("rb") as events:
+            events.seek(self._read)
+            *lines, _ = events.read().split(b"\n")
+        self._lines += map(json.loads, lines)
+        self._read += sum(len(line) + 1 for line in lines)
+        return self._lines
 
     def wait_for(self, event: str, *, since: int = 0, timeout: float = WAIT_SECONDS, **fields: Any) -> dict[str, Any]:
         """Return the first event of that name with these fields, from the line number `since` on."""

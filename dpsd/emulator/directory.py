@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from dpsd.emulator import authority
-from dpsd.emulator.authority import EXPIRED, Issued
+from dpsd.emulator.authority import EXPIRED, NOT_YET, Issued
 from dpsd.protocol.sas import derive_device_key
 
 KEY_BYTES = 64
@@ -58,6 +58,7 @@ class Directory:
         issued = {
             "valid": authority.issue_server(names, self.ca),
             "expired": authority.issue_server(names, self.ca, EXPIRED),
+            "not-yet-valid": authority.issue_server(names, self.ca, NOT_YET),
             "wrong-name": authority.issue_server(["wrong-name.invalid"], self.ca),
             "unknown-ca": authority.issue_server(names, stranger),
         }

@@ -34,8 +34,8 @@ from dpsd.protocol.identifiers import check_registration_id
 from dpsd.protocol.login import DpsLogin
 from dpsd.shape import Table
 
-POLL_WINDOW = 10.0
-"""Seconds over which a device's polls are counted (quota page)."""
+WINDOW = 10.0
+"""Seconds over which calls are counted (quota page)."""
 ASSIGNING_SECONDS = 30.0
 """After this an operation has ended on the service's side, polled or not."""
 KEPT = 3600.0
@@ -115,6 +115,7 @@ class DpsConversation:
 
     def _register(self, request: Register, body: bytes, now: float) -> Answer:
         match = self._authenticated(now)
+        self._check_throttle(self._world.registers, self._world.switches.number("register-limit"), now)
         payload = self._checked_body(body)
         if not match.enrollment.enabled:
             return self._disabled(request, match, now)
@@ -178,7 +179,8 @@ class DpsConversation:
 
     def _poll(self, request: Poll, now: float) -> Answer:
         self._authenticated(now)
-        self._check_throttle(now)
+        calls = self._world.polls.setdefault(self.name, deque())
+        self._check_throttle(calls, self._world.switches.number("poll-limit"), now)
         operation = self._world.operations.get(request.operation_id)
         if operation is None or operation.registration.registration_id != self.name:
             raise RequestError(404, 404203, "Operation not found.")
@@ -191,14 +193,13 @@ class DpsConversation:
         state = registration_state(registration)
         return _answer("poll-reply", reply, operation.operation_id, registration.status, state)
 
-    def _check_throttle(self, now: float) -> None:
-        limit = self._world.switches.number("poll-limit")
-        times = self._world.polls.setdefault(self.name, deque())
-        while times and times[0] <= now - POLL_WINDOW:
-            times.popleft()
-        if limit and len(times) >= limit:
+    def _check_throttle(self, calls: deque[float], limit: int, now: float) -> None:
+        """Count a call, unless it is one too many; a limit of 0 is none. Raises RequestError."""
+        while calls and calls[0] <= now - WINDOW:
+            calls.popleft()
+        if limit and len(calls) >= limit:
             raise RequestError(429, 429001, "Operations are being throttled for this tenant.")
-        times.append(now)
+        calls.append(now)
 
     def _assigning(self, request: Register | Poll, moment: str, operation: Operation, state: dict[str, Any]) -> Answer:
         reply = Reply(202, request.request_id, self._retry_after())

@@ -1,90 +1,220 @@
-"""What goes wrong on purpose: rows of a list, consulted by the session at each moment. Pure.
+"""What goes wrong on purpose: rows of a list, consulted by the connection at each moment. Pure.
 
 A row says `on` which moment and what to `do`; the other names narrow it down or belong to the deed:
 
     {"on": "register-reply", "do": "reply", "status": 429, "retryAfter": "7", "nth": 1, "times": 2}
 
-on    coming in: accept connect subscribe register poll telemetry twin ping
-      going out: connack suback puback register-reply poll-reply twin-reply pingresp
-do    drop         cut the TCP connection: at once, or after what goes out has gone
+on    coming in: accept upgrade connect subscribe unsubscribe register poll acknowledge telemetry twin ping disconnect
+      going out: upgrade-reply connack suback unsuback puback register-reply poll-reply twin-reply pingresp
+      (accept: of TCP. acknowledge: the client's PUBACK. upgrade, upgrade-reply: HTTP's, before WebSocket)
+do    drop         end TCP without a word of TLS: at once, or after what goes out has gone
+      reset        the same, by a reset (RST)
       hang-up      the same, but closed in order
       silence      from now on nothing is sent; what would go out is not
-      omit         only this packet is not sent
       delay        wait `seconds` first
-      raw          send the bytes of `hex` instead, or `size` random ones
-      duplicate    send it twice
-      code         CONNACK and SUBACK: this `code`
-      cut          send `size` bytes of it, then drop
-      reply        DPS replies: `status`, `requestId`, `retryAfter` (text; null: none), `topic`, `body` (text),
-                   `bodyHex`, `bodySize` (that many bytes of a valid object), `errorCode` and `message`,
-                   `registrationStatus` and `state` (members put over registrationState; null: removed)
-      certificate  accept only: the server shows `which`: expired | wrong-name | unknown-ca
-client   only this registration or device id          service  only dps | hub
-nth      the first time it happens, counted from 1     times    how often from then on, 0: always; default 1
+      raw          send the bytes of `hex`, or `size` random ones: instead of what goes out, or before any answer
+   what goes out:
+      omit         it is not sent
+      duplicate    it is sent twice
+      cut          `size` bytes of it are sent, then as drop
+      split        in pieces of `size` bytes, each in a TLS record, or WebSocket frame, of its own
+      join         it waits, and goes out in one piece with the next
+      code         connack and suback: with this `code`
+      reply        register-reply and poll-reply: `status`, `requestId` (null: none), `retryAfter` (text; null: none),
+                   `topic`, `body` (text), `bodyHex`, `bodySize` (that many bytes of a valid object), `bodyCut` (the
+                   first so many bytes of the body), `errorCode` and `message`, `registrationStatus` and `state`
+                   (members put over registrationState; null: removed)
+   accept only:
+      certificate  the server shows `which`: expired | not-yet-valid | wrong-name | unknown-ca
+      tls          the server speaks only `version`: 1.0 | 1.1 | 1.2 | 1.3, and with `trust` none (else: any) it asks
+                   for a client certificate and takes none
+      alert        the server answers the client's hello by the TLS alert `which`: handshake-failure |
+                   bad-certificate | certificate-expired | unknown-ca | access-denied | protocol-version |
+                   insufficient-security | internal-error | unrecognized-name
+   WebSocket only; MQTT without it is not concerned:
+      http         upgrade-reply: HTTP `status`, `headers` (put over the right ones; null: removed) and `body` (text)
+      frame        first a frame of `kind` ping | pong | text | close | reserved with the bytes of `hex`, at most 125;
+                   close ends the connection
+      fragment     the message in frames of `size` bytes
+client     only this registration or device id; not known before connect
+service    only dps | hub; not known before connect
+transport  only mqtt | websocket
+nth        the first time it happens, counted from 1     times    how often from then on, 0: always; default 1
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from dpsd.emulator.steps import Answer
-from dpsd.protocol.dps import Fault as FaultBody
-from dpsd.protocol.dps import encode_fault, encode_reply_topic
 from dpsd.shape import ShapeError, Table
 
-INCOMING = ("accept", "connect", "subscribe", "register", "poll", "telemetry", "twin", "ping")
-OUTGOING = ("connack", "suback", "puback", "register-reply", "poll-reply", "twin-reply", "pingresp")
-CERTIFICATES = ("expired", "wrong-name", "unknown-ca")
-_REPLY_DETAILS = ("status", "requestId", "topic", "body", "bodyHex", "bodySize", "errorCode", "message")
-DEEDS: dict[str, tuple[str, ...]] = {
-    "drop": (),
-    "hang-up": (),
-    "silence": (),
-    "omit": (),
-    "delay": ("seconds",),
-    "raw": ("hex", "size"),
-    "duplicate": (),
-    "code": ("code",),
-    "cut": ("size",),
-    "reply": (*_REPLY_DETAILS, "retryAfter", "registrationStatus", "state"),
-    "certificate": ("which",),
+UPGRADE = ("upgrade", "upgrade-reply")
+INCOMING = (
+    *("accept", "upgrade", "connect", "subscribe", "unsubscribe", "register", "poll", "acknowledge"),
+    *("telemetry", "twin", "ping", "disconnect"),
+)
+PACKETS = ("connack", "suback", "unsuback", "puback", "register-reply", "poll-reply", "twin-reply", "pingresp")
+OUTGOING = ("upgrade-reply", *PACKETS)
+MOMENTS = (*INCOMING, *OUTGOING)
+ALERTS = {
+    "handshake-failure": 40,
+    "bad-certificate": 42,
+    "certificate-expired": 45,
+    "unknown-ca": 48,
+    "access-denied": 49,
+    "protocol-version": 70,
+    "insufficient-security": 71,
+    "internal-error": 80,
+    "unrecognized-name": 112,
 }
-PLACES: dict[str, tuple[str, ...]] = {
-    "omit": OUTGOING,
-    "duplicate": OUTGOING,
-    "cut": OUTGOING,
-    "code": ("connack", "suback"),
-    "reply": ("register-reply", "poll-reply"),
-    "certificate": ("accept",),
+"""TLS alerts by the names of RFC 5246."""
+FRAMES = {"text": 1, "reserved": 3, "close": 8, "ping": 9, "pong": 10}
+"""WebSocket opcodes (RFC 6455, section 5.2)."""
+SIZE_LIMIT = 1 << 20
+"""Bytes of the largest thing that a row makes."""
+
+Check = Callable[[Table, str], object]
+"""Reads a detail that may be missing; raises ShapeError."""
+
+
+def _word(words: Iterable[str]) -> Check:
+    known = tuple(words)
+
+    def check(table: Table, key: str) -> None:
+        if table.optional_string(key) not in (None, *known):
+            raise ShapeError(f"{table.path}.{key}: is not one of {', '.join(known)}")
+
+    return check
+
+
+def _whole(lowest: int, highest: int) -> Check:
+    def check(table: Table, key: str) -> None:
+        number = table.optional_integer(key)
+        if number is not None and not lowest <= number <= highest:
+            raise ShapeError(f"{table.path}.{key}: is not between {lowest} and {highest}")
+
+    return check
+
+
+def _hex(longest: int) -> Check:
+    def check(table: Table, key: str) -> None:
+        try:
+            size = len(bytes.fromhex(table.optional_string(key) or ""))
+        except ValueError:
+            raise ShapeError(f"{table.path}.{key}: is not hexadecimal") from None
+        if size > longest:
+            raise ShapeError(f"{table.path}.{key}: is longer than {longest} bytes")
+
+    return check
+
+
+def _seconds(table: Table, key: str) -> None:
+    value = table.values.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ShapeError(f"{table.path}.{key}: expected a number of seconds")
+
+
+def _headers(table: Table, key: str) -> None:
+    headers = table.optional_table(key) or Table({})
+    for name in headers.values:
+        headers.optional_string(name)
+
+
+class Deed(NamedTuple):
+    """What can be done. moments: at which; details: their names and checks; required: the ones that must be there."""
+
+    moments: tuple[str, ...]
+    details: Mapping[str, Check] = {}
+    required: tuple[str, ...] = ()
+    websocket: bool = False
+
+
+_SIZE = {"size": _whole(1, SIZE_LIMIT)}
+_REPLY: dict[str, Check] = {
+    "status": _whole(0, 9999),
+    "requestId": Table.optional_string,
+    "retryAfter": Table.optional_string,
+    "topic": Table.optional_string,
+    "body": Table.optional_string,
+    "bodyHex": _hex(SIZE_LIMIT),
+    "bodySize": _whole(0, SIZE_LIMIT),
+    "bodyCut": _whole(0, SIZE_LIMIT),
+    "errorCode": Table.optional_integer,
+    "message": Table.optional_string,
+    "registrationStatus": Table.optional_string,
+    "state": Table.optional_table,
 }
-"""The moments of the deeds that are not for all."""
+DEEDS: dict[str, Deed] = {
+    "drop": Deed(MOMENTS),
+    "reset": Deed(MOMENTS),
+    "hang-up": Deed(MOMENTS),
+    "silence": Deed(MOMENTS),
+    "delay": Deed(MOMENTS, {"seconds": _seconds}, ("seconds",)),
+    "raw": Deed(MOMENTS, {"hex": _hex(SIZE_LIMIT), **_SIZE}),
+    "omit": Deed(OUTGOING),
+    "duplicate": Deed(OUTGOING),
+    "cut": Deed(OUTGOING, _SIZE, ("size",)),
+    "split": Deed(OUTGOING, _SIZE, ("size",)),
+    "join": Deed(PACKETS),
+    "code": Deed(("connack", "suback"), {"code": _whole(0, 255)}, ("code",)),
+    "reply": Deed(("register-reply", "poll-reply"), _REPLY),
+    "certificate": Deed(
+        ("accept",), {"which": _word(("expired", "not-yet-valid", "wrong-name", "unknown-ca"))}, ("which",)
+    ),
+    "tls": Deed(
+        ("accept",), {"version": _word(("1.0", "1.1", "1.2", "1.3")), "trust": _word(("any", "none"))}, ("version",)
+    ),
+    "alert": Deed(("accept",), {"which": _word(ALERTS)}, ("which",)),
+    "http": Deed(
+        ("upgrade-reply",),
+        {"status": _whole(100, 999), "headers": _headers, "body": Table.optional_string},
+        ("status",),
+        websocket=True,
+    ),
+    "frame": Deed(PACKETS, {"kind": _word(FRAMES), "hex": _hex(125)}, ("kind",), websocket=True),
+    "fragment": Deed(PACKETS, _SIZE, ("size",), websocket=True),
+}
+_NARROWING: dict[str, Check] = {
+    "client": Table.optional_string,
+    "service": _word(("dps", "hub")),
+    "transport": _word(("mqtt", "websocket")),
+    "nth": _whole(1, SIZE_LIMIT),
+    "times": _whole(0, SIZE_LIMIT),
+}
+_NULLABLE = ("requestId", "retryAfter")
+
+
+class Moment(NamedTuple):
+    """Something that happens to a connection; client and service are None until they are known."""
+
+    name: str
+    client: str | None = None
+    service: str | None = None
+    transport: str = "mqtt"
 
 
 class Fault:
     """One row. seen: how often its moment has come."""
 
     def __init__(self, table: Table) -> None:
-        self.on = _word(table, "on", (*INCOMING, *OUTGOING))
-        self.do = _word(table, "do", tuple(DEEDS))
-        table.check_names(("on", "do", "client", "service", "nth", "times", *DEEDS[self.do]))
+        deed = _deed(table)
+        self.on, self.do = table.string("on"), table.string("do")
         self.details = table
-        self.nth = _whole(table, "nth", 1)
-        self.times = _whole(table, "times", 1)
         self.client = table.optional_string("client")
         self.service = table.optional_string("service")
+        self.transport = "websocket" if deed.websocket else table.optional_string("transport")
+        self.nth: int = table.values.get("nth", 1)
+        self.times: int = table.values.get("times", 1)
         self.seen = 0
-        if self.on not in PLACES.get(self.do, (*INCOMING, *OUTGOING)):
-            raise ShapeError(f"{table.path}.do: {self.do} is not for {self.on}")
-        _check_details(self.do, table)
 
-    def concerns(self, moment: str, client: str | None, service: str | None) -> bool:
-        return (
-            self.on == moment
-            and (self.client is None or self.client == client)
-            and (self.service is None or self.service == service)
+    def concerns(self, moment: Moment) -> bool:
+        pairs = (
+            (self.client, moment.client),
+            (self.service, moment.service),
+            (self.transport, moment.transport),
         )
+        return self.on == moment.name and all(wanted in (None, found) for wanted, found in pairs)
 
     def is_due(self) -> bool:
         return self.seen >= self.nth and (self.times == 0 or self.seen < self.nth + self.times)
@@ -96,9 +226,9 @@ class Faults:
     def __init__(self, rows: Iterable[Fault] = ()) -> None:
         self.rows = list(rows)
 
-    def take(self, moment: str, client: str | None = None, service: str | None = None) -> Fault | None:
+    def take(self, moment: Moment) -> Fault | None:
         """Return what to do at this moment, or None; every row that it concerns has counted it."""
-        concerned = [row for row in self.rows if row.concerns(moment, client, service)]
+        concerned = [row for row in self.rows if row.concerns(moment)]
         for row in concerned:
             row.seen += 1
         return next((row for row in concerned if row.is_due()), None)
@@ -109,93 +239,30 @@ def parse_faults(rows: list[Any]) -> Faults:
     return Faults(Fault(table) for table in Table({"faults": rows}).tables("faults"))
 
 
-def altered(answer: Answer, fault: Table, timestamp: str) -> tuple[str, bytes]:
-    """Return topic and body of a DPS reply as the fault wants them."""
-    reply = answer.reply
-    status = fault.values.get("status", reply.status)
-    changed = reply._replace(status=status, request_id=fault.values.get("requestId", reply.request_id))
-    if "retryAfter" not in fault.values:
-        topic = encode_reply_topic(changed)
-    else:
-        text = fault.values["retryAfter"]
-        topic = encode_reply_topic(changed._replace(retry_after=None))
-        topic += "" if text is None else f"&retry-after={text}"
-    return fault.values.get("topic", topic), _altered_body(answer, fault, status, timestamp)
+def _deed(table: Table) -> Deed:
+    """Return what a row does, all of it checked; raises ShapeError."""
+    for key, words in (("on", MOMENTS), ("do", DEEDS)):
+        table.string(key)
+        _word(words)(table, key)
+    on, deed = table.values["on"], DEEDS[table.values["do"]]
+    if on not in deed.moments:
+        raise ShapeError(f"{table.path}.do: {table.values['do']} is not for {on}")
+    checks = {**_NARROWING, **deed.details}
+    table.check_names(("on", "do", *checks))
+    for key in (*deed.required, *table.values):
+        if table.values.get(key) is None and key not in _NULLABLE:
+            raise ShapeError(f"{table.path}.{key}: is missing")
+    for key in table.values.keys() & checks.keys():
+        checks[key](table, key)
+    _check_narrowing(table, deed)
+    return deed
 
 
-def _altered_body(answer: Answer, fault: Table, status: int, timestamp: str) -> bytes:
-    values = fault.values
-    if "bodyHex" in values:
-        return bytes.fromhex(values["bodyHex"])
-    if "body" in values:
-        return str(values["body"]).encode()
-    if "bodySize" in values:
-        return _object_of(values["bodySize"])
-    if "registrationStatus" in values or "state" in values:
-        return _altered_operation(answer.body, fault)
-    if status >= 300:
-        code, message = (
-            values.get("errorCode", status * 1000),
-            values.get("message", "A fault of the emulator's list."),
-        )
-        return encode_fault(FaultBody(code, message, "00000000-0000-4000-8000-000000000000"), timestamp)
-    return answer.body
-
-
-def _altered_operation(body: bytes, fault: Table) -> bytes:
-    operation = json.loads(body)
-    state = operation.get("registrationState", {})
-    status = fault.values.get("registrationStatus")
-    if status is not None:
-        operation["status"] = state["status"] = status
-    state.update(fault.values.get("state", {}))
-    operation["registrationState"] = {key: value for key, value in state.items() if value is not None}
-    return json.dumps(operation).encode()
-
-
-def _object_of(size: int) -> bytes:
-    """Return a JSON object of `size` bytes that a reader must take or refuse by its size alone."""
-    frame = b'{"status":"assigning","x":""}'
-    return frame[:-2] + b"x" * max(0, size - len(frame)) + frame[-2:]
-
-
-def _check_details(deed: str, table: Table) -> None:
-    for key in ("code", "size", "status", "bodySize", "errorCode"):
-        table.optional_integer(key)
-    for key in (
-        "hex",
-        "bodyHex",
-        "requestId",
-        "retryAfter",
-        "topic",
-        "body",
-        "message",
-        "registrationStatus",
-    ):
-        _check_hex(table, key, table.optional_string(key))
-    table.optional_table("state")
-    if deed == "certificate":
-        _word(table, "which", CERTIFICATES)
-    if deed == "code":
-        table.integer("code")
-    if deed == "delay" and not isinstance(table.values.get("seconds"), int | float):
-        raise ShapeError(f"{table.path}.seconds: expected a number")
-
-
-def _check_hex(table: Table, key: str, text: str | None) -> None:
-    try:
-        bytes.fromhex(text if text and key in ("hex", "bodyHex") else "")
-    except ValueError:
-        raise ShapeError(f"{table.path}.{key}: is not hexadecimal") from None
-
-
-def _word(table: Table, key: str, words: tuple[str, ...]) -> str:
-    word = table.string(key)
-    if word not in words:
-        raise ShapeError(f"{table.path}.{key}: is not one of {', '.join(words)}")
-    return word
-
-
-def _whole(table: Table, key: str, default: int) -> int:
-    number = table.optional_integer(key)
-    return default if number is None else number
+def _check_narrowing(table: Table, deed: Deed) -> None:
+    """Refuse what can never be: a row that waits for ever makes a test that shows nothing."""
+    on = table.values["on"]
+    for key in ("client", "service"):
+        if on in ("accept", *UPGRADE) and key in table.values:
+            raise ShapeError(f"{table.path}.{key}: is not known at {on}")
+    if (deed.websocket or on in UPGRADE) and table.values.get("transport") == "mqtt":
+        raise ShapeError(f"{table.path}.transport: this is for websocket")

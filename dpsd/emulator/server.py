@@ -7,6 +7,7 @@ async with Emulator(Settings(directory=Path("here"))) as emulator:
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import socket
 import time
@@ -15,13 +16,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TextIO
 
+from OpenSSL import SSL
+
 from dpsd.emulator.directory import Directory
 from dpsd.emulator.enrollments import Enrollments, merge, parse_enrollments
 from dpsd.emulator.events import EventLog
 from dpsd.emulator.faults import parse_faults
 from dpsd.emulator.session import Session, Surroundings
 from dpsd.emulator.switches import Switches
-from dpsd.emulator.tls_stream import Versions, open_context
+from dpsd.emulator.tls_stream import Offer, open_context
 from dpsd.emulator.world import World, device_name
 from dpsd.shape import ShapeError, Table
 
@@ -57,7 +60,6 @@ class Settings(NamedTuple):
     faults: list[Any] | None = None
     switches: Switches | None = None
     names: tuple[str, ...] = ()
-    versions: Versions = Versions()
     output: TextIO | None = None
     clock: Callable[[], float] = time.time
 
@@ -126,11 +128,13 @@ class Emulator:
         hubs = [spelling for hub in settings.hubs for spelling in (hub.name, device_name(hub.name))]
         names = (*self.addresses, *hubs, *DPS_NAMES, *settings.names)
         files = self.directory.write_servers(dict.fromkeys(names))
-        contexts = {
-            name: open_context(str(certificate), str(key), settings.versions)
-            for name, (certificate, key) in files.items()
-        }
-        return Surroundings(self.world, self.faults, self.log, settings.clock, contexts)
+
+        @functools.cache
+        def context(offer: Offer) -> SSL.Context:
+            certificate, key = files[offer.certificate]
+            return open_context(str(certificate), str(key), offer)
+
+        return Surroundings(self.world, self.faults, self.log, settings.clock, context)
 
     async def _listen(self, around: Surroundings, port: int, *, websocket: bool) -> int:
         """Listen on every address at the same port and return it."""

@@ -11,7 +11,7 @@ from OpenSSL import SSL
 from dpsd.emulator.attestation import Credential
 from dpsd.emulator.dps_service import DpsConversation
 from dpsd.emulator.events import EventLog
-from dpsd.emulator.faults import Fault, Faults, altered
+from dpsd.emulator.faults import Fault, Faults
 from dpsd.emulator.hub_service import HubConversation
 from dpsd.emulator.packets import (
     PROTOCOL_LEVEL,
@@ -28,6 +28,7 @@ from dpsd.emulator.packets import (
     UnsubAck,
     Unsubscribe,
 )
+from dpsd.emulator.spoil import altered
 from dpsd.emulator.steps import (
     ACCEPTED,
     NOT_AUTHORIZED,
@@ -39,6 +40,7 @@ from dpsd.emulator.steps import (
     Pause,
     Step,
 )
+from dpsd.emulator.tls_stream import Offer
 from dpsd.emulator.wire import OPENING_SECONDS, Ended, Wire
 from dpsd.emulator.world import World, timestamp
 from dpsd.errors import ProtocolError
@@ -51,13 +53,13 @@ PACKET_IDS = 65535
 
 
 class Surroundings(NamedTuple):
-    """What all sessions share. clock: seconds since 1970; contexts: TLS by the name of the server's certificate."""
+    """What all sessions share. clock: seconds since 1970; context: returns TLS's for what the server offers."""
 
     world: World
     faults: Faults
     log: EventLog
     clock: Callable[[], float]
-    contexts: dict[str, SSL.Context]
+    context: Callable[[Offer], SSL.Context]
 
 
 class Session:
@@ -75,7 +77,7 @@ class Session:
 
     async def run(self) -> None:
         """Serve until either side ends it; raises nothing for what a peer does."""
-        ended = Ended("the emulator stops", cut=True)
+        ended = Ended("the emulator stops", how="drop")
         try:
             await self._serve()
         except Ended as end:
@@ -88,7 +90,7 @@ class Session:
             self._close(ended)
 
     async def _serve(self) -> None:
-        await self._wire.open(self._around.contexts)
+        await self._wire.open(self._around.context)
         packets = self._wire.packets()
         connect = await self._next(packets, OPENING_SECONDS)
         if not isinstance(connect, Connect):
@@ -160,14 +162,18 @@ class Session:
         elif isinstance(packet, Subscribe):
             await self._subscribe(packet)
         elif isinstance(packet, Unsubscribe):
+            await self._wire.arrive("unsubscribe")
             self._active.unsubscribe(packet.filters)
-            await self._wire.send(UnsubAck(packet.packet_id), None)
+            await self._wire.send(UnsubAck(packet.packet_id), self._wire.take("unsuback"))
         elif isinstance(packet, PingReq):
             await self._wire.arrive("ping")
             await self._wire.send(PingResp(), self._wire.take("pingresp"))
+        elif isinstance(packet, PubAck):
+            await self._wire.arrive("acknowledge")
         elif isinstance(packet, Disconnect):
+            await self._wire.arrive("disconnect")
             raise Ended("DISCONNECT", graceful=True)
-        elif not isinstance(packet, PubAck):
+        else:
             raise ProtocolError("a second CONNECT")
 
     @property
@@ -231,4 +237,4 @@ class Session:
         if self._conversation:
             for step in self._conversation.closed(ended.graceful, self._around.clock()):
                 self._wire.log(step.name, **step.fields)
-        self._wire.close(cut=ended.cut)
+        self._wire.close(ended.how)

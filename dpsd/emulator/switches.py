@@ -31,6 +31,9 @@ def _number(default: int, meaning: str) -> Switch:
 SWITCHES: dict[str, Switch] = {
     "polls": _number(1, "polls answered `assigning` before the end; 0: the first poll is answered with the outcome"),
     "retry-after": _number(3, "seconds in the retry-after of a 202 (seen live: 3); 0: none is sent"),
+    "register-limit": _number(
+        0, "register requests of all devices in 10 s, the next one gets 429 (quota page: 1000 a minute); 0: no limit"
+    ),
     "poll-limit": _number(5, "polls per device in 10 s, the next one gets 429 (quota page); 0: no limit"),
     "clock-drift": _number(300, "seconds a SAS token may be past its expiry (hub's error page: 5 minutes)"),
     "hang-up-delay": _number(100, "milliseconds between a 401 reply and the end of the connection"),

@@ -21,30 +21,47 @@ SUITES = ":".join(
     for signature in ("ECDSA", "RSA")
     for bits, mode in ((256, "GCM-SHA384"), (128, "GCM-SHA256"), (256, "SHA384"), (128, "SHA256"))
 )
+OLD_SUITES = "ECDHE+AES:@SECLEVEL=0"
+"""OpenSSL 3 and later speak TLS 1.0 and 1.1 at security level 0 only. TLS 1.3 has suites of its own."""
 CHUNK = 64 * 1024
 
 
-class Versions(NamedTuple):
-    """The lowest and the highest TLS version, as OpenSSL's constants."""
+VERSIONS = {
+    "1.0": SSL.TLS1_VERSION,
+    "1.1": SSL.TLS1_1_VERSION,
+    "1.2": SSL.TLS1_2_VERSION,
+    "1.3": SSL.TLS1_3_VERSION,
+}
 
-    lowest: int = SSL.TLS1_2_VERSION
-    highest: int = SSL.TLS1_2_VERSION
+
+class Offer(NamedTuple):
+    """What the server offers in the handshake.
+
+    certificate: its own, by name. version: the only one it speaks. trust: `any` client certificate or none at all is
+    taken; `none` is, and one is asked for.
+    """
+
+    certificate: str = "valid"
+    version: str = "1.2"
+    trust: str = "any"
 
 
 class TlsError(ConnectionError):
     """The handshake or the record layer failed; the message is OpenSSL's reason."""
 
 
-def open_context(certificate_file: str, key_file: str, versions: Versions | None = None) -> SSL.Context:
+def open_context(certificate_file: str, key_file: str, offer: Offer) -> SSL.Context:
     """Return a server's context. certificate_file: PEM, the server's certificate first."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    lowest, highest = versions or Versions()
-    context.set_min_proto_version(lowest)
-    context.set_max_proto_version(highest)
-    context.set_cipher_list(SUITES.encode())
+    context.set_min_proto_version(VERSIONS[offer.version])
+    context.set_max_proto_version(VERSIONS[offer.version])
+    context.set_cipher_list((SUITES if offer.version == "1.2" else OLD_SUITES).encode())
     context.use_certificate_chain_file(certificate_file)
     context.use_privatekey_file(key_file)
-    context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    if offer.trust == "none":
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: False)
+    else:
+        context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     # A resumed session would not carry the client's chain.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
@@ -120,10 +137,6 @@ class TlsStream:
         with suppress(SSL.Error):  # Raised where no handshake was finished.
             self._tls.shutdown()
         self._hand_over()
-        self._writer.close()
-
-    def drop(self) -> None:
-        """End TCP without a word of TLS, as a cut connection looks."""
         self._writer.close()
 
     async def _flush(self) -> None:

@@ -7,13 +7,15 @@ compared without case and echoed as it came. A query (`?iothub-no-client-cert=tr
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import unquote
 
 from websockets.exceptions import NegotiationError
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -34,22 +36,28 @@ class WebSocketStream:
     def __init__(self, stream: TlsStream) -> None:
         self._stream = stream
         self._protocol = ServerProtocol(select_subprotocol=_selected, max_size=PACKET_LIMIT + 5, logger=_silent)
+        self._said_close = False
 
-    async def open(self) -> None:
-        """Answer the upgrade request; raises ConnectionError when it is refused."""
+    async def request(self) -> Request:
+        """Return the request that opens the connection; raises ConnectionError."""
         while not (events := await self._receive()):
             pass
-        await self._answer(events[0])
-        if self._protocol.state is not OPEN:
-            raise ConnectionError("not an upgrade to MQTT over WebSocket")
+        assert isinstance(events[0], Request)
+        return events[0]
 
-    async def _answer(self, request: object) -> None:
-        assert isinstance(request, Request)
+    def answer(self, request: Request, changes: Mapping[str, Any]) -> bytes:
+        """Return the answer, which the caller sends. changes: the `status`, `headers` and `body` of another one."""
         response = self._protocol.accept(request)
         if unquote(request.path).partition("?")[0] != PATH:
             response = self._protocol.reject(404, "no such path\n")
-        self._protocol.send_response(response)
-        await self._flush()
+        if changes and changes["status"] != 101:
+            response = self._protocol.reject(404, changes.get("body", ""))
+        self._protocol.send_response(_changed(response, changes))
+        return b"".join(self._protocol.data_to_send())
+
+    def is_open(self) -> bool:
+        """Tell whether the answer was an upgrade."""
+        return self._protocol.state is OPEN
 
     async def read(self) -> bytes:
         """Return the next frames' data, empty at the end; raises ConnectionError."""
@@ -70,15 +78,24 @@ class WebSocketStream:
         self._protocol.send_binary(data)
         await self._flush()
 
+    async def write_fragments(self, pieces: Sequence[bytes]) -> None:
+        """Send one message in several frames; raises ConnectionError."""
+        for index, piece in enumerate(pieces):
+            send = self._protocol.send_continuation if index else self._protocol.send_binary
+            send(piece, index == len(pieces) - 1)
+            await self._flush()
+
+    async def write_frame(self, opcode: int, data: bytes) -> None:
+        """Send a frame of at most 125 bytes, right or wrong; raises ConnectionError."""
+        self._said_close |= opcode == Opcode.CLOSE
+        await self._stream.write(bytes([0x80 | opcode, len(data)]) + data)
+
     def close(self) -> None:
-        if self._protocol.state is OPEN:
+        if self._protocol.state is OPEN and not self._said_close:
             self._protocol.send_close(1000)
             with suppress(ConnectionError):
                 self._stream.put(b"".join(self._protocol.data_to_send()))
         self._stream.close()
-
-    def drop(self) -> None:
-        self._stream.drop()
 
     async def _receive(self) -> Sequence[object]:
         data = await self._stream.read()
@@ -102,3 +119,22 @@ def _selected(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol:
         if name.lower() == "mqtt":
             return name
     raise NegotiationError("the subprotocol is mqtt")
+
+
+def _changed(response: Response, changes: Mapping[str, Any]) -> Response:
+    if changes:
+        response.status_code = changes["status"]
+        response.reason_phrase = _phrase(response.status_code)
+    for name, value in changes.get("headers", {}).items():
+        if name in response.headers:
+            del response.headers[name]
+        if value is not None:
+            response.headers[name] = value
+    return response
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unheard Of"

@@ -6,28 +6,36 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 from cryptography import x509
 from OpenSSL import SSL
 
+from dpsd.emulator import spoil
 from dpsd.emulator.events import EventLog
-from dpsd.emulator.faults import Fault, Faults
-from dpsd.emulator.packets import ClientPacket, ConnAck, Framing, ServerPacket, SubAck, encode_packet
-from dpsd.emulator.tls_stream import CHUNK, TlsStream
+from dpsd.emulator.faults import ALERTS, FRAMES, Fault, Faults, Moment
+from dpsd.emulator.packets import ClientPacket, Framing, ServerPacket, encode_packet
+from dpsd.emulator.tls_stream import CHUNK, Offer, TlsStream
 from dpsd.emulator.websocket import WebSocketStream
 
 OPENING_SECONDS = 30.0
 """For the handshakes of TLS and WebSocket, and then for CONNECT."""
+ENDINGS = ("drop", "reset", "hang-up")
+"""Deeds that end the connection, and how: without a word of TLS, by RST, in order."""
+_NO_LINGERING = struct.pack("ii", 1, 0)
+_FATAL_ALERT = b"\x15\x03\x03\x00\x02\x02"
+"""A TLS 1.2 record with an alert of two bytes, its level; the alert's code follows."""
 
 
 class Ended(Exception):  # noqa: N818 - most ends are no error
-    """The connection is to end. cut: without a word of TLS; graceful: the client said so."""
+    """The connection is to end. how: one of ENDINGS; graceful: the client said so."""
 
-    def __init__(self, reason: str, *, cut: bool = False, graceful: bool = False) -> None:
+    def __init__(self, reason: str, *, how: str = "hang-up", graceful: bool = False) -> None:
         super().__init__(reason)
-        self.cut = cut
+        self.how = how
         self.graceful = graceful
 
 
@@ -54,23 +62,38 @@ class Wire:
         self._stream: TlsStream | WebSocketStream | None = None
         self._framing = Framing()
         self._silent = False
+        self._held = b""
 
-    async def open(self, contexts: dict[str, SSL.Context]) -> None:
+    async def open(self, context: Callable[[Offer], SSL.Context]) -> None:
         """Shake hands as the server whose context is due; raises Ended, OSError, TimeoutError."""
-        certificate = await self._accept()
-        await asyncio.wait_for(self._shake_hands(contexts[certificate]), OPENING_SECONDS)
+        offer = await self._accept()
+        await asyncio.wait_for(self._shake_hands(context(offer)), OPENING_SECONDS)
 
-    async def _accept(self) -> str:
-        """Return the name of the certificate to show."""
+    async def _accept(self) -> Offer:
+        """Return what to offer in the TLS handshake."""
         fault = self.take("accept")
         if fault and fault.do == "certificate":
-            return fault.details.string("which")
+            return Offer(certificate=fault.details.string("which"))
+        if fault and fault.do == "tls":
+            return Offer(version=fault.details.string("version"), trust=fault.details.values.get("trust", "any"))
+        if fault and fault.do == "alert":
+            await self._alert(ALERTS[fault.details.string("which")])
         if fault and fault.do == "silence":
             while await self._reader.read(CHUNK):
                 pass
-            raise Ended("the client gave up", cut=True)
+            raise Ended("the client gave up", how="drop")
         await self._suffer(fault)
-        return "valid"
+        return Offer()
+
+    async def _alert(self, code: int) -> None:
+        """Answer the record with the client's hello, once all of it is here: unread bytes would become a reset."""
+        try:
+            header = await asyncio.wait_for(self._reader.readexactly(5), OPENING_SECONDS)
+            await asyncio.wait_for(self._reader.readexactly(struct.unpack("!H", header[3:])[0]), OPENING_SECONDS)
+        except asyncio.IncompleteReadError:
+            raise Ended("the client left in the handshake") from None
+        await self._write(_FATAL_ALERT + bytes([code]))
+        raise Ended(f"fault alert {code}")
 
     async def _shake_hands(self, context: SSL.Context) -> None:
         tls = TlsStream(self._reader, self._writer, context)
@@ -78,8 +101,19 @@ class Wire:
         self.chain = tls.peer_chain()
         self._stream = tls
         if self.transport == "websocket":
-            self._stream = websocket = WebSocketStream(tls)
-            await websocket.open()
+            self._stream = await self._upgrade(tls)
+
+    async def _upgrade(self, tls: TlsStream) -> WebSocketStream:
+        """Answer HTTP's upgrade; raises Ended when the answer is none."""
+        websocket = WebSocketStream(tls)
+        request = await websocket.request()
+        await self.arrive("upgrade")
+        fault = self.take("upgrade-reply")
+        changes = fault.details.values if fault and fault.do == "http" else {}
+        await self._emit(websocket.answer(request, changes), fault)
+        if not websocket.is_open():
+            raise Ended("no upgrade to MQTT over WebSocket")
+        return websocket
 
     async def packets(self) -> AsyncIterator[ClientPacket]:
         """Yield what the client sends until it closes; raises ProtocolError and OSError."""
@@ -95,18 +129,11 @@ class Wire:
 
     async def send(self, packet: ServerPacket, fault: Fault | None) -> None:
         """Send a packet, or what the fault makes of it."""
-        if fault is None:
-            await self._write(encode_packet(packet))
-            return
-        if fault.do in ("silence", "delay"):
-            await self._suffer(fault)
-        await self._write(_spoilt(packet, fault))
-        if fault.do in ("drop", "hang-up", "cut"):
-            raise Ended(f"fault {fault.do}", cut=fault.do != "hang-up")
+        await self._emit(encode_packet(spoil.recoded(packet, fault) if fault else packet), fault)
 
     def take(self, moment: str) -> Fault | None:
         """Return the fault that is due at this moment."""
-        fault = self._faults.take(moment, self.client, self.service)
+        fault = self._faults.take(Moment(moment, self.client, self.service, self.transport))
         if fault:
             self.log("fault", on=moment, do=fault.do)
         return fault
@@ -114,27 +141,67 @@ class Wire:
     def log(self, event: str, **fields: object) -> None:
         self._log.write(event, client=self.client, service=self.service, **fields)
 
-    def close(self, *, cut: bool = False) -> None:
-        if self._stream is None:
+    def close(self, how: str = "hang-up") -> None:
+        """End the connection; how: one of ENDINGS."""
+        if how == "reset":
+            self._reset()
+        elif how == "drop" or self._stream is None:
             self._writer.close()
-        elif cut:
-            self._stream.drop()
         else:
             self._stream.close()
 
+    def _reset(self) -> None:
+        with suppress(OSError):  # Raised where the connection has ended already.
+            self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+        self._writer.transport.abort()
+
     async def _suffer(self, fault: Fault | None) -> None:
+        """Do what a fault does to whatever comes in, and before whatever goes out."""
         if fault is None:
             return
-        if fault.do in ("drop", "hang-up"):
-            raise Ended(f"fault {fault.do}", cut=fault.do == "drop")
+        if fault.do in ENDINGS:
+            raise Ended(f"fault {fault.do}", how=fault.do)
         if fault.do == "silence":
             self._silent = True
         elif fault.do == "delay":
             await asyncio.sleep(float(fault.details.values["seconds"]))
         elif fault.do == "raw":
-            await self._write(_raw(fault))
+            await self._write(spoil.raw(fault))
+
+    async def _emit(self, data: bytes, fault: Fault | None) -> None:
+        """Send what goes out, or what the fault makes of it."""
+        if fault is None:
+            await self._write(data)
+        elif fault.do in ("silence", "delay"):
+            await self._suffer(fault)
+            await self._write(data)
+        elif fault.do == "join":
+            self._held += data
+        elif fault.do in ("frame", "fragment"):
+            await self._emit_frames(data, fault)
+        else:
+            for piece in spoil.pieces(data, fault):
+                await self._write(piece)
+            if fault.do in (*ENDINGS, "cut"):
+                raise Ended(f"fault {fault.do}", how=fault.do if fault.do in ENDINGS else "drop")
+
+    async def _emit_frames(self, data: bytes, fault: Fault) -> None:
+        """Do what only WebSocket has; the row concerns no other connection."""
+        assert isinstance(self._stream, WebSocketStream)
+        if self._silent:
+            return
+        if fault.do == "fragment":
+            await self._stream.write_fragments(spoil.pieces(data, fault))
+            return
+        kind = fault.details.string("kind")
+        await self._stream.write_frame(FRAMES[kind], bytes.fromhex(fault.details.optional_string("hex") or ""))
+        if kind == "close":
+            raise Ended("fault frame")
+        await self._write(data)
 
     async def _write(self, data: bytes) -> None:
+        """Send bytes in one piece, after those that were kept for it."""
+        data, self._held = self._held + data, b""
         if self._silent or not data:
             return
         if self._stream is None:
@@ -142,25 +209,3 @@ class Wire:
             await self._writer.drain()
         else:
             await self._stream.write(data)
-
-
-def _spoilt(packet: ServerPacket, fault: Fault) -> bytes:
-    data = encode_packet(_recoded(packet, fault))
-    if fault.do == "cut":
-        return data[: fault.details.optional_integer("size") or 1]
-    changed = {"omit": b"", "duplicate": data * 2, "raw": _raw(fault)}
-    return changed.get(fault.do, data)
-
-
-def _recoded(packet: ServerPacket, fault: Fault) -> ServerPacket:
-    """Put the fault's code into a CONNACK or SUBACK."""
-    if fault.do == "code" and isinstance(packet, ConnAck):
-        return ConnAck(fault.details.integer("code"), False)
-    if fault.do == "code" and isinstance(packet, SubAck):
-        return SubAck(packet.packet_id, tuple(fault.details.integer("code") for _ in packet.codes))
-    return packet
-
-
-def _raw(fault: Fault) -> bytes:
-    text = fault.details.optional_string("hex")
-    return os.urandom(fault.details.optional_integer("size") or 64) if text is None else bytes.fromhex(text)

@@ -138,6 +138,7 @@ class World:
         self.registrations: dict[str, Registration] = {}
         self.operations: dict[str, Operation] = {}
         self.last_operations: dict[str, Operation] = {}
+        self.registers: deque[float] = deque()
         self.polls: dict[str, deque[float]] = {}
         self.last_keys: dict[str, tuple[str, float]] = {}
         self._random = random.Random(seed)

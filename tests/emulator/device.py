@@ -66,7 +66,10 @@ def token(resource: str, key: str | bytes, expiry: int, key_name: str | None = "
 
 
 class Device:
-    """A TLS connection that sends raw packets and reads packets as (first byte, body); a context manager."""
+    """A TLS connection that sends raw packets and reads packets as (first byte, body); a context manager.
+
+    ragged: whether an end of TCP without one of TLS is an error.
+    """
 
     def __init__(
         self,
@@ -76,13 +79,14 @@ class Device:
         credential: Path | None = None,
         context: ssl.SSLContext | None = None,
         timeout: float = TIMEOUT,
+        ragged: bool = False,
     ) -> None:
         context = context or ssl.create_default_context(cafile=str(ca))
         if credential:
             context.load_cert_chain(credential / "device.pem", credential / "device.key")
         tcp = socket.create_connection((address, port), timeout)
         try:
-            self._tls = context.wrap_socket(tcp, server_hostname=address)
+            self._tls = context.wrap_socket(tcp, server_hostname=address, suppress_ragged_eofs=not ragged)
         except BaseException:
             tcp.close()
             raise
@@ -101,6 +105,19 @@ class Device:
     def raw(self, size: int) -> bytes:
         """Return the next bytes, whatever they are."""
         return self._exactly(size)
+
+    def record(self) -> bytes:
+        """Return what the next TLS record holds."""
+        return self._tls.recv(1 << 14)
+
+    def how_it_ends(self) -> str:
+        """Return the exception's name when the server ends the connection out of order, empty when it closes it."""
+        try:
+            while self._tls.recv(1 << 14):
+                pass
+        except OSError as error:
+            return type(error).__name__
+        return ""
 
     def version(self) -> str | None:
         return self._tls.version()

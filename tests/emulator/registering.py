@@ -25,11 +25,16 @@ def password(
 
 
 def open_device(
-    emulator: EmulatorProcess, name: str, address: str | None = None, *, timeout: float = TIMEOUT
+    emulator: EmulatorProcess,
+    name: str,
+    address: str | None = None,
+    *,
+    timeout: float = TIMEOUT,
+    ragged: bool = False,
 ) -> Device:
     """Open TLS, with the certificate of a device that has one."""
     credential = emulator.device(name) if name.startswith("x509") else None
-    return Device(address or emulator.address, emulator.port, emulator.ca, credential, timeout=timeout)
+    return Device(address or emulator.address, emulator.port, emulator.ca, credential, timeout=timeout, ragged=ragged)
 
 
 @contextmanager

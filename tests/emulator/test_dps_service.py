@@ -162,6 +162,14 @@ def test_the_sixth_poll_in_ten_seconds_is_throttled() -> None:
     assert client.poll(operation_id, NOW + 11)[0] == 202
 
 
+def test_register_requests_of_all_devices_are_throttled_before_they_do_anything() -> None:
+    made = world(individual_key("a"), individual_key("b"), switches=["register-limit=1"])
+    first, second = (Client(made, with_key(KEY, name), login(name)) for name in ("a", "b"))
+    assert [first.ask()[0], second.ask(now=NOW + 9)[0]] == [202, 429]
+    assert "b" not in made.registrations
+    assert second.ask(now=NOW + 11)[0] == 202
+
+
 @pytest.mark.parametrize(
     "body",
     [b"{", b"[]", b"\xff", b'{"registrationId":"other"}', b'{"registrationId":7}', b'{"payload":[]}', b"x" * 100_000],

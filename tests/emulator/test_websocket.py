@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import ssl
-import struct
 from collections.abc import Iterator
 
 import pytest
 
 from tests.emulator.device import Device, connect_packet, packet
+from tests.emulator.frames import KEY, frame, read_frame, upgrade
 from tests.emulator_process import EmulatorProcess
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-KEY = base64.b64encode(b"sixteen bytes ok").decode()
 
 
 @pytest.fixture(scope="module")
@@ -29,32 +28,6 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProce
 def device(emulator: EmulatorProcess) -> Iterator[Device]:
     with Device(emulator.address, emulator.websocket_port, emulator.ca, emulator.device("x509-individual")) as opened:
         yield opened
-
-
-def upgrade(device: Device, path: str = "/$iothub/websocket", protocol: str = "mqtt") -> tuple[str, dict[str, str]]:
-    """Send the opening handshake and return the status line and the headers."""
-    head = (f"GET {path} HTTP/1.1", "Host: dps", "Upgrade: websocket", "Connection: Upgrade")
-    key = (f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13")
-    offer = (f"Sec-WebSocket-Protocol: {protocol}",) if protocol else ()
-    device.send("\r\n".join((*head, *key, *offer, "", "")).encode())
-    answer = b""
-    while not answer.endswith(b"\r\n\r\n"):
-        answer += device.raw(1)
-    status, *lines = answer.decode().split("\r\n")
-    return status, {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
-
-
-def frame(data: bytes, opcode: int = 2, final: bool = True) -> bytes:
-    """Make a client's frame of at most 65535 bytes."""
-    mask = b"mask"
-    size = bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0x80 | 126]) + struct.pack("!H", len(data))
-    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
-    return bytes([(0x80 if final else 0) | opcode]) + size + mask + masked
-
-
-def read_frame(device: Device) -> tuple[int, bytes]:
-    first, size = device.raw(2)
-    return first & 0x0F, device.raw(size)
 
 
 @pytest.mark.parametrize("spelling", ["mqtt", "MQTT"])
@@ -85,8 +58,8 @@ def test_packets_and_frames_need_not_coincide(emulator: EmulatorProcess, device:
     data = connect_packet("x509-individual", username) + packet(0xC0)
     pieces = [data[begin : begin + size] for begin in range(0, len(data), size)]
     device.send(*(frame(piece) for piece in pieces))
-    assert read_frame(device) == (2, b"\x20\x02\0\0")
-    assert read_frame(device) == (2, b"\xd0\0")
+    assert read_frame(device) == (0x82, b"\x20\x02\0\0")
+    assert read_frame(device) == (0x82, b"\xd0\0")
 
 
 def test_a_message_may_be_fragmented_and_pinged_in_between(emulator: EmulatorProcess, device: Device) -> None:
@@ -94,14 +67,14 @@ def test_a_message_may_be_fragmented_and_pinged_in_between(emulator: EmulatorPro
     username = f"{emulator.id_scope}/registrations/x509-individual/api-version=2019-03-31"
     data = connect_packet("x509-individual", username)
     device.send(frame(data[:20], final=False), frame(b"ping", opcode=9), frame(data[20:], opcode=0))
-    assert read_frame(device) == (10, b"ping")
-    assert read_frame(device) == (2, b"\x20\x02\0\0")
+    assert read_frame(device) == (0x8A, b"ping")
+    assert read_frame(device) == (0x82, b"\x20\x02\0\0")
 
 
 @pytest.mark.parametrize("data", [frame(b"text", opcode=1), b"\x82\x04mqtt", frame(b"", opcode=8)])
 def test_frames_that_mqtt_does_not_have_close_the_connection(device: Device, data: bytes) -> None:
     upgrade(device)
     device.send(data)
-    assert read_frame(device)[0] == 8
+    assert read_frame(device)[0] == 0x88
     with pytest.raises((EOFError, ssl.SSLError)):
         device.raw(1)
