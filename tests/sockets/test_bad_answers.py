@@ -2,103 +2,102 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from subprocess import CompletedProcess
 
 import pytest
 
+from dpsd.emulator.faults import DEEDS, MOMENTS
 from tests.emulator_process import EmulatorProcess
-from tests.sockets.board import Board
+from tests.sockets.bad_answers import FAILURES, REPLY, ROWS, SILENT, SURVIVED, Row
+from tests.sockets.board import Board, Daemon
 
-REPLY = {"on": "register-reply", "do": "reply"}
-POLL = {"on": "poll-reply", "do": "reply"}
-
-FAULTS: dict[str, tuple[dict[str, Any], str, int]] = {
-    "cut after CONNECT": ({"on": "connect", "do": "drop"}, "connection-lost", 69),
-    "cut after CONNACK": ({"on": "connack", "do": "drop"}, "connection-lost", 69),
-    "cut after SUBSCRIBE": ({"on": "subscribe", "do": "drop"}, "connection-lost", 69),
-    "cut after SUBACK": ({"on": "suback", "do": "drop"}, "connection-lost", 69),
-    "cut after register": ({"on": "register", "do": "drop"}, "connection-lost", 69),
-    "cut after PUBACK": ({"on": "puback", "do": "drop"}, "connection-lost", 69),
-    "cut after the first reply": ({"on": "register-reply", "do": "drop"}, "connection-lost", 69),
-    "cut after the poll": ({"on": "poll", "do": "drop"}, "connection-lost", 69),
-    "cut in the middle of a reply": ({"on": "register-reply", "do": "cut", "size": 9}, "connection-lost", 69),
-    "hung up after CONNECT": ({"on": "connect", "do": "hang-up"}, "connection-lost", 69),
-    "CONNACK 1": ({"on": "connack", "do": "code", "code": 1}, "mqtt-rejected", 77),
-    "CONNACK 2": ({"on": "connack", "do": "code", "code": 2}, "mqtt-rejected", 77),
-    "CONNACK 3": ({"on": "connack", "do": "code", "code": 3}, "mqtt-unavailable", 69),
-    "CONNACK 4": ({"on": "connack", "do": "code", "code": 4}, "mqtt-unauthorized", 77),
-    "CONNACK 5": ({"on": "connack", "do": "code", "code": 5}, "mqtt-unauthorized", 77),
-    "SUBACK 0x80": ({"on": "suback", "do": "code", "code": 128}, "mqtt-subscribe-refused", 69),
-    "status 400": ({**REPLY, "status": 400}, "dps-bad-request", 77),
-    "status 401": ({**REPLY, "status": 401, "errorCode": 401002}, "dps-unauthorized", 77),
-    "status 404": ({**REPLY, "status": 404}, "dps-not-found", 77),
-    "status 409": ({**REPLY, "status": 409}, "dps-conflict", 69),
-    "status 412": ({**REPLY, "status": 412}, "dps-conflict", 69),
-    "status 429": ({**REPLY, "status": 429, "retryAfter": "7"}, "dps-throttled", 75),
-    "status 500": ({**REPLY, "status": 500}, "dps-unavailable", 69),
-    "status 503 on a poll": ({**POLL, "status": 503, "retryAfter": None}, "dps-unavailable", 69),
-    "status 999": ({**REPLY, "status": 999}, "dps-unavailable", 69),
-    "status 302": ({**REPLY, "status": 302}, "dps-unavailable", 69),
-    "poll again in a day": ({**REPLY, "retryAfter": "100000"}, "dps-assigning", 75),
-    "not JSON": ({**REPLY, "body": "{]"}, "dps-reply-invalid", 69),
-    "JSON that is no object": ({**REPLY, "body": "[1]"}, "dps-reply-invalid", 69),
-    "deep JSON": ({**REPLY, "body": "[" * 50_000}, "dps-reply-invalid", 69),
-    "not UTF-8": ({**REPLY, "bodyHex": "fffe00"}, "dps-reply-invalid", 69),
-    "an empty body": ({**REPLY, "body": ""}, "dps-reply-invalid", 69),
-    "a body above 96 KB": ({**REPLY, "bodySize": 120_000}, "dps-reply-invalid", 69),
-    "another topic": ({**REPLY, "topic": "$dps/other"}, "dps-reply-invalid", 69),
-    "a topic without status": ({**REPLY, "topic": "$dps/registrations/res/x/?$rid=1"}, "dps-reply-invalid", 69),
-    "random bytes for CONNACK": ({"on": "connack", "do": "raw", "hex": "f000"}, "mqtt-rejected", 77),
-    "random bytes, no reply": ({"on": "register-reply", "do": "raw", "hex": "30050003fffefd"}, "dps-reply-invalid", 69),
-    "status failed": ({**POLL, "registrationStatus": "failed"}, "dps-failed", 77),
-    "status disabled": ({**POLL, "registrationStatus": "disabled"}, "dps-disabled", 77),
-    "status unheard of": ({**POLL, "registrationStatus": "dancing"}, "dps-reply-invalid", 69),
-    "no hub": ({**POLL, "state": {"assignedHub": None}}, "dps-reply-invalid", 69),
-    "a hub that is no name": ({**POLL, "state": {"assignedHub": "h\nREADY=1"}}, "assignment-invalid", 77),
-    "a device id with a quote": ({**POLL, "state": {"deviceId": "a'b"}}, "assignment-invalid", 77),
-    "a new profile": ({**POLL, "state": {"connectionProfile": "mqttV5"}}, "assignment-invalid", 77),
-    "an expired certificate": ({"on": "accept", "do": "certificate", "which": "expired"}, "tls-certificate-dates", 69),
-    "a wrong name": ({"on": "accept", "do": "certificate", "which": "wrong-name"}, "tls-wrong-name", 69),
-    "an unknown authority": ({"on": "accept", "do": "certificate", "which": "unknown-ca"}, "intercepted", 69),
+ELSEWHERE = {
+    **dict.fromkeys(("telemetry", "twin", "twin-reply"), "dpsd sends no message and reads no twin"),
+    **dict.fromkeys(("unsubscribe", "unsuback"), "dpsd keeps its subscription to the end"),
+    **dict.fromkeys(("ping", "pingresp"), "no attempt is quiet for the 60 s after which dpsd would send one"),
+    **dict.fromkeys(("upgrade", "upgrade-reply", "http", "frame", "fragment"), "WebSocket"),
 }
+"""Moments and deeds that tests/emulator uses, for what dpsd does not do."""
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", FAILURES)
 def test_bad_answer_is_a_named_problem(name: str, board: Board, emulator: EmulatorProcess) -> None:
-    fault, code, exit_status = FAULTS[name]
-    emulator.replace(faults=[{**fault, "times": 0}])
+    row, end = FAILURES[name]
+    emulator.replace(faults=[{**row, "times": 0}])
     ended = board.dpsctl("provision")
-    assert f"dpsd: {code}: " in ended.stderr, ended.stderr
+    assert f"dpsd: {end.code}: " in ended.stderr, ended.stderr
     assert "\nhint: " in ended.stderr
-    assert ended.returncode == exit_status
+    assert ended.returncode == end.exit_status
     assert "Traceback" not in ended.stderr
     assert board.secret not in ended.stdout + ended.stderr
     assert not board.connection.exists()
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "abc", "1.5", "", None])
-def test_odd_retry_after_is_survived(text: str | None, board: Board, emulator: EmulatorProcess) -> None:
-    emulator.replace(faults=[{**REPLY, "retryAfter": text}])
-    assert board.dpsctl("provision").returncode == 0
-    assert board.connection.exists()
+def test_odd_answers_are_survived(tmp_path: Path, emulator: EmulatorProcess) -> None:
+    ended = provision_under(SURVIVED, tmp_path, emulator)
+    assert {name: one.stderr for name, one in ended.items() if one.returncode != 0} == {}
+    assert all((tmp_path / name / "state/connection.json").exists() for name in SURVIVED)
 
 
-def test_duplicated_reply_is_taken_once(board: Board, emulator: EmulatorProcess) -> None:
-    emulator.replace(faults=[{"on": "register-reply", "do": "duplicate"}, {"on": "poll-reply", "do": "duplicate"}])
+def test_tls_1_3_is_spoken(board: Board, emulator: EmulatorProcess) -> None:
+    emulator.replace(faults=[{"on": "accept", "do": "tls", "version": "1.3"}])
     assert board.dpsctl("provision").returncode == 0
 
 
 def test_silence_at_any_packet_ends_in_no_answer(tmp_path: Path, emulator: EmulatorProcess) -> None:
-    boards = [Board(tmp_path / name, emulator) for name in ("connack", "suback", "rid")]
-    faults = [{"on": "connack", "do": "silence"}, {"on": "suback", "do": "silence"}, {**REPLY, "requestId": "another"}]
-    clients = [{"client": one.registration_id} for one in boards]
-    emulator.replace(faults=[{**fault, **client} for fault, client in zip(faults, clients, strict=True)])
-    with ThreadPoolExecutor() as pool:
-        ended = list(pool.map(lambda one: one.dpsctl("provision"), boards))
-    assert [one.returncode for one in ended] == [69, 69, 69]
-    assert all("dpsd: no-answer: " in one.stderr for one in ended)
+    ended = provision_under(SILENT, tmp_path, emulator)
+    assert {name: one.returncode for name, one in ended.items()} == dict.fromkeys(SILENT, 69)
+    assert [name for name, one in ended.items() if "dpsd: no-answer: " not in one.stderr] == []
+
+
+def provision_under(
+    rows: Mapping[str, Row], folder: Path, emulator: EmulatorProcess
+) -> dict[str, CompletedProcess[str]]:
+    """Run `dpsctl provision` for a board under each row, side by side."""
+    boards = [Board(folder / name, emulator) for name in rows]
+    pairs = zip(rows.values(), boards, strict=True)
+    emulator.replace(faults=[{"times": 0, **row, "client": board.registration_id} for row, board in pairs])
+    with ThreadPoolExecutor(len(boards)) as pool:
+        return dict(zip(rows, pool.map(lambda board: board.dpsctl("provision"), boards), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "shortest", "longest"),
+    [
+        (202, "61", 61, 122),
+        (202, "100000", 300, 600),
+        (429, "7", 7, 14),
+        (503, "7", 7, 14),
+        (429, "100000", 86_400, 172_800),
+        (503, "100000", 86_400, 172_800),
+        *((status, text, 5, 60) for status in (429, 503) for text in ("0", "-1", "abc", "", None)),
+    ],
+)
+def test_the_service_says_when_to_try_again(
+    status: int, text: str | None, shortest: float, longest: float, board: Board, emulator: EmulatorProcess
+) -> None:
+    emulator.replace(faults=[{**REPLY, "status": status, "retryAfter": text, "times": 0}])
+    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    with Daemon(board) as daemon:
+        daemon.await_(lambda: (board.run / "status.json").exists() and bool(board.status()["next_try"]))
+        moment = board.status()["next_try"]["boottime"]
+        ended = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert began + shortest <= moment <= ended + longest
+
+
+def test_a_throttled_fleet_comes_up_by_itself(tmp_path: Path) -> None:
+    switches = {"register-limit": 1, "polls": 1, "poll-limit": 1}
+    with EmulatorProcess(tmp_path / "emulator", switches=switches) as emulator:
+        boards = [Board(tmp_path / name, emulator) for name in ("first", "second")]
+        with Daemon(boards[0]) as first, Daemon(boards[1]) as second, ThreadPoolExecutor() as pool:
+            list(pool.map(lambda daemon: daemon.await_notified("READY=1"), (first, second)))
+        refused = [line for line in emulator.lines() if line.get("errorCode") == 429001]
+    assert {line["event"] for line in refused} == {"register-reply", "poll-reply"}
+    assert len(refused) < 12
 
 
 def test_a_failed_attempt_keeps_the_old_files(board: Board, emulator: EmulatorProcess) -> None:
@@ -127,3 +126,15 @@ def test_a_certificate_without_its_intermediates_gets_the_exact_hint(board: Boar
     ended = board.dpsctl("provision")
     assert "dpsd: dps-unauthorized: DPS answered 401, error 401002: CA certificate not found." in ended.stderr
     assert "\nhint: put the intermediates behind the certificate" in ended.stderr
+
+
+def test_every_fault_of_the_language_is_tried_on_dpsd() -> None:
+    tried = {word for row in ROWS for word in (row["on"], row["do"])}
+    assert tried | ELSEWHERE.keys() == {*MOMENTS, *DEEDS}
+    assert tried & ELSEWHERE.keys() == set()
+
+
+def test_every_detail_of_the_language_is_tried_on_dpsd() -> None:
+    tried = {(row["do"], name) for row in ROWS for name in row}
+    known = {(do, name) for do, deed in DEEDS.items() if do not in ELSEWHERE for name in deed.details}
+    assert known - tried == set()
