@@ -35,7 +35,6 @@ PACKET_LIMIT = MESSAGE_LIMIT + 64 * 1024 + 4
 """Bytes after the fixed header: the largest hub message, the longest topic and a packet id."""
 PROTOCOL_LEVEL = 4
 """MQTT 3.1.1."""
-SUBSCRIBE_FAILED = 0x80
 
 _LENGTH_BYTES = 4
 

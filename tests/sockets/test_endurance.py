@@ -1,0 +1,135 @@
+"""Failed attempts leave nothing behind: no descriptor, thread, process, byte of memory or file more."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.emulator_process import ROOT, EmulatorProcess
+from tests.sockets.bad_answers import FAILURES
+from tests.sockets.board import Board, Daemon, environment
+
+FEW, MANY = 30, 1000
+TIMES = pytest.mark.parametrize("times", [FEW, pytest.param(MANY, marks=[pytest.mark.full, pytest.mark.timeout(3600)])])
+GROWTH_LIMIT = 256
+"""KiB that the resident memory may differ by: the allocator's whim, and the outcomes that history.json may hold."""
+
+ATTEMPTS = """
+import sys
+from dpsd.attempt import attempt
+from dpsd.errors import Problem
+from dpsd.places import Places
+from dpsd.progress import Carry
+
+for _ in sys.stdin:
+    try:
+        attempt(Places((sys.argv[1],)), None, force=False, carry=Carry(), report=lambda event: None)
+    except Problem as problem:
+        print(problem.code, flush=True)
+"""
+"""One attempt for each line, in one process; prints the problem's code."""
+
+
+class Footprint(NamedTuple):
+    """What a process holds; memory in KiB."""
+
+    descriptors: int
+    threads: int
+    children: str
+    memory: int
+
+
+Failing = Callable[[], str]
+"""Makes one attempt and returns the code of its problem."""
+
+
+def footprint(pid: int) -> Footprint:
+    process = Path(f"/proc/{pid}")
+    threads = list((process / "task").iterdir())
+    memory = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmRSS"))
+    children = "".join((thread / "children").read_text() for thread in threads)
+    return Footprint(len(list((process / "fd").iterdir())), len(threads), children, int(memory.split()[1]))
+
+
+def files(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Return what is below a folder: inode, size and time of change by name."""
+    stats = {str(path.relative_to(folder)): path.lstat() for path in folder.rglob("*")}
+    return {name: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+def fail(times: int, failing: Failing, emulator: EmulatorProcess) -> None:
+    """Fail in one way after the other, in a mixed order, each time as the table says."""
+    failures = random.Random(1).sample(list(FAILURES.values()), len(FAILURES))
+    for row, end in itertools.islice(itertools.cycle(failures), times):
+        emulator.replace(faults=[{**row, "times": 0}])
+        assert failing() == end.code, row
+
+
+@contextmanager
+def failing_daemon(board: Board) -> Iterator[tuple[int, Failing]]:
+    with Daemon(board) as daemon:
+        daemon.await_(lambda: (board.run / "status.json").exists() and board.status()["finished"] > 0)
+
+        def failing() -> str:
+            finished = board.status()["finished"]
+            for _ in range(2):  # The second ends what the first began.
+                daemon.signal(signal.SIGUSR1)
+            daemon.await_(lambda: bool(board.status()["finished"] > finished))
+            daemon.await_(lambda: footprint(daemon.process.pid).children == "")
+            return str(board.status()["problem"]["code"])
+
+        yield daemon.process.pid, failing
+
+
+@contextmanager
+def failing_process(board: Board) -> Iterator[tuple[int, Failing]]:
+    command = [sys.executable, "-c", ATTEMPTS, str(board.config)]
+    pipe, buffered = subprocess.PIPE, 1
+    with subprocess.Popen(command, buffered, None, pipe, pipe, env=environment(), cwd=ROOT, text=True) as process:
+        assert process.stdin and process.stdout
+        asking, answers = process.stdin, process.stdout
+
+        def failing() -> str:
+            asking.write("again\n")
+            return answers.readline().strip()
+
+        yield process.pid, failing
+        asking.close()
+
+
+@TIMES
+def test_a_daemon_that_fails_again_and_again_stays_as_it_was(
+    times: int, board: Board, emulator: EmulatorProcess
+) -> None:
+    emulator.replace(faults=[{"on": "accept", "do": "drop", "times": 0}])
+    with failing_daemon(board) as (pid, failing):
+        fail(times // 3, failing, emulator)
+        before, state, run = footprint(pid), files(board.state), files(board.run)
+        fail(times, failing, emulator)
+        after = footprint(pid)
+        print(before, after)
+        assert after[:3] == before[:3]
+        assert after.memory - before.memory <= GROWTH_LIMIT
+        assert files(board.state) == state
+        assert files(board.run).keys() == run.keys()
+        assert all(size < 4096 for _, size, _ in files(board.run).values())
+
+
+@TIMES
+def test_attempts_in_one_process_leave_nothing_in_it(times: int, board: Board, emulator: EmulatorProcess) -> None:
+    with failing_process(board) as (pid, failing):
+        fail(times // 3, failing, emulator)
+        before = footprint(pid)
+        fail(times, failing, emulator)
+        after = footprint(pid)
+        print(before, after)
+        assert after[:3] == before[:3]
