@@ -116,7 +116,21 @@ FAILURES: dict[str, tuple[Row, End]] = {
     "a device id with a quote": ({**POLL, "state": {"deviceId": "a'b"}}, End("assignment-invalid", 77)),
     "a new profile": ({**POLL, "state": {"connectionProfile": "mqttV5"}}, End("assignment-invalid", 77)),
 }
-"""Rows that end an attempt at once, by name."""
+"""Rows that end an attempt at once, by name, before a hub is assigned."""
+
+HUB_FAILURES: dict[str, tuple[Row, End]] = {
+    "the hub drops the connection": ({"on": "connect", "do": "drop", "service": "hub"}, LOST),
+    "the hub cannot now": ({"on": "connack", "do": "code", "code": 3, "service": "hub"}, End("hub-unavailable", 69)),
+    "the hub shows another's certificate": (
+        {"on": "accept", "do": "certificate", "which": "wrong-name", "nth": 2},
+        End("tls-wrong-name", 69),
+    ),
+    "the hub is intercepted": (
+        {"on": "accept", "do": "certificate", "which": "unknown-ca", "nth": 2},
+        End("intercepted", 69),
+    ),
+}
+"""Rows that end an attempt when it tries the assigned hub."""
 
 SURVIVED: dict[str, Row] = {
     "everything twice": {"on": "register-reply", "do": "duplicate"},
@@ -143,7 +157,8 @@ SILENT: dict[str, Row] = {
     "a wrong request id": {**REPLY, "requestId": "another"},
     "no request id": {**REPLY, "requestId": None},
     "no request id on a poll": {**POLL, "requestId": None},
+    "no CONNACK of the hub": {"on": "connack", "do": "silence", "service": "hub"},
 }
 """Rows that end an attempt by `no-answer`, 30 s later."""
 
-ROWS: list[Row] = [*(row for row, _ in FAILURES.values()), *SURVIVED.values(), *SILENT.values()]
+ROWS: list[Row] = [*(row for row, _ in (FAILURES | HUB_FAILURES).values()), *SURVIVED.values(), *SILENT.values()]

@@ -12,7 +12,7 @@ import pytest
 
 from dpsd.emulator.faults import DEEDS, MOMENTS
 from tests.emulator_process import EmulatorProcess
-from tests.sockets.bad_answers import FAILURES, REPLY, ROWS, SILENT, SURVIVED, Row
+from tests.sockets.bad_answers import FAILURES, HUB_FAILURES, REPLY, ROWS, SILENT, SURVIVED, Row
 from tests.sockets.board import Board, Daemon
 
 ELSEWHERE = {
@@ -24,9 +24,9 @@ ELSEWHERE = {
 """Moments and deeds that tests/emulator uses, for what dpsd does not do."""
 
 
-@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("name", FAILURES | HUB_FAILURES)
 def test_bad_answer_is_a_named_problem(name: str, board: Board, emulator: EmulatorProcess) -> None:
-    row, end = FAILURES[name]
+    row, end = (FAILURES | HUB_FAILURES)[name]
     emulator.replace(faults=[{**row, "times": 0}])
     ended = board.dpsctl("provision")
     assert f"dpsd: {end.code}: " in ended.stderr, ended.stderr
@@ -100,6 +100,18 @@ def test_a_throttled_fleet_comes_up_by_itself(tmp_path: Path) -> None:
     assert len(refused) < 12
 
 
+def test_every_fault_of_the_language_is_tried_on_dpsd() -> None:
+    tried = {word for row in ROWS for word in (row["on"], row["do"])}
+    assert tried | ELSEWHERE.keys() == {*MOMENTS, *DEEDS}
+    assert tried & ELSEWHERE.keys() == set()
+
+
+def test_every_detail_of_the_language_is_tried_on_dpsd() -> None:
+    tried = {(row["do"], name) for row in ROWS for name in row}
+    known = {(do, name) for do, deed in DEEDS.items() if do not in ELSEWHERE for name in deed.details}
+    assert known - tried == set()
+
+
 def test_a_failed_attempt_keeps_the_old_files(board: Board, emulator: EmulatorProcess) -> None:
     assert board.dpsctl("provision").returncode == 0
     before = {path: path.read_bytes() for path in board.state.rglob("*.*") if path.is_file()}
@@ -126,15 +138,3 @@ def test_a_certificate_without_its_intermediates_gets_the_exact_hint(board: Boar
     ended = board.dpsctl("provision")
     assert "dpsd: dps-unauthorized: DPS answered 401, error 401002: CA certificate not found." in ended.stderr
     assert "\nhint: put the intermediates behind the certificate" in ended.stderr
-
-
-def test_every_fault_of_the_language_is_tried_on_dpsd() -> None:
-    tried = {word for row in ROWS for word in (row["on"], row["do"])}
-    assert tried | ELSEWHERE.keys() == {*MOMENTS, *DEEDS}
-    assert tried & ELSEWHERE.keys() == set()
-
-
-def test_every_detail_of_the_language_is_tried_on_dpsd() -> None:
-    tried = {(row["do"], name) for row in ROWS for name in row}
-    known = {(do, name) for do, deed in DEEDS.items() if do not in ELSEWHERE for name in deed.details}
-    assert known - tried == set()
