@@ -63,6 +63,11 @@ def footprint(pid: int) -> Footprint:
     return Footprint(len(list((process / "fd").iterdir())), len(threads), children, int(memory.split()[1]))
 
 
+def check_unchanged(before: Footprint, after: Footprint) -> None:
+    assert after[:3] == before[:3]
+    assert after.memory - before.memory <= GROWTH_LIMIT
+
+
 def files(folder: Path) -> dict[str, tuple[int, int, int]]:
     """Return what is below a folder: inode, size and time of change by name."""
     stats = {str(path.relative_to(folder)): path.lstat() for path in folder.rglob("*")}
@@ -118,10 +123,7 @@ def test_a_daemon_that_fails_again_and_again_stays_as_it_was(
         fail(times // 3, failing, emulator)
         before, state, run = footprint(pid), files(board.state), files(board.run)
         fail(times, failing, emulator)
-        after = footprint(pid)
-        print(before, after)
-        assert after[:3] == before[:3]
-        assert after.memory - before.memory <= GROWTH_LIMIT
+        check_unchanged(before, footprint(pid))
         assert files(board.state) == state
         assert files(board.run).keys() == run.keys()
         assert all(size < 4096 for _, size, _ in files(board.run).values())
@@ -133,6 +135,4 @@ def test_attempts_in_one_process_leave_nothing_in_it(times: int, board: Board, e
         fail(times // 3, failing, emulator)
         before = footprint(pid)
         fail(times, failing, emulator)
-        after = footprint(pid)
-        print(before, after)
-        assert after[:3] == before[:3]
+        check_unchanged(before, footprint(pid))
