@@ -108,18 +108,21 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
         names=tuple(options.name),
         output=sys.stdout,
     )
-    async with Emulator(settings) as emulator:
-        await _signalled(emulator, options)
+    emulator = Emulator(settings)
+    stopped = _await_signals(emulator, options)
+    async with emulator:
+        await stopped.wait()
     return EXIT_DONE
 
 
-async def _signalled(emulator: Emulator, options: argparse.Namespace) -> None:
+def _await_signals(emulator: Emulator, options: argparse.Namespace) -> asyncio.Event:
+    """Return what is set when it is to stop. Before it says that it listens, since a reader may signal at once."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, emulator, options)
-    await stopped.wait()
+    return stopped
 
 
 def _reload(emulator: Emulator, options: argparse.Namespace) -> None:
