@@ -1,4 +1,4 @@
-"""The TLS context for DPS, with what went wrong named. Floor 2.
+"""TLS with DPS or a hub, with what went wrong named. Floor 2.
 
 TLS 1.2 at least, the host name checked, SNI sent. The context is built from PROTOCOL_TLS_CLIENT rather than by
 create_default_context, which demands key usage extensions of private authorities on Python 3.13 but not on 3.11: the
@@ -8,10 +8,14 @@ same certificate authority works on every release.
 from __future__ import annotations
 
 import os
+import re
+import socket
 import ssl
+from typing import Any
 
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
+from dpsd.tcp import connection_problem
 from dpsd.text import printable
 
 AZURE_ROOTS = ("DigiCert_Global_Root_G2", "DigiCert_Global_Root_G3", "Microsoft_RSA_Root_Certificate_Authority_2017")
@@ -21,6 +25,16 @@ _DATES = {9, 10}
 """OpenSSL's verify codes for "not yet valid" and "expired"."""
 _NAMES = {62, 63, 64}
 """OpenSSL's verify codes for a host name, e-mail or IP address that does not match."""
+_ALERT = re.compile(r"ALERT_(\w+)$")
+"""OpenSSL's reasons for an alert that came in: TLSV1_ALERT_UNKNOWN_CA, SSLV3_ALERT_HANDSHAKE_FAILURE, ..."""
+_FAILURES = {
+    "UNSUPPORTED_PROTOCOL": "the server offers only TLS versions that are too old; 1.2 is needed",
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS on this port",
+    "HTTP_REQUEST": "the server does not speak TLS on this port",
+    "NO_SHARED_CIPHER": "the server has no cipher in common with this board",
+}
+"""OpenSSL's reasons that a sentence says better."""
+_NAME_PARTS = {"commonName": "CN", "organizationName": "O"}
 
 
 def make_context(trusted_roots: str) -> ssl.SSLContext:
@@ -35,6 +49,25 @@ def make_context(trusted_roots: str) -> ssl.SSLContext:
     return context
 
 
+def shake_hands(connection: socket.socket, context: ssl.SSLContext, endpoint: Endpoint) -> ssl.SSLSocket:
+    """Make a TLS session of a connection, which is taken over; raises Problem `intercepted`, `tls-*`, `connection-*`.
+
+    How long it may take is the caller's to say, by an alarm.
+    """
+    # As bytes: the ssl module encodes text as an international name, whose tables cost 1 MiB.
+    secured = context.wrap_socket(connection, server_hostname=endpoint.host.encode(), do_handshake_on_connect=False)
+    try:
+        secured.do_handshake()
+    except BaseException as error:
+        secured.close()
+        if isinstance(error, ssl.SSLError):
+            raise tls_problem(endpoint, error) from None
+        if isinstance(error, OSError):
+            raise connection_problem(endpoint, error) from None
+        raise
+    return secured
+
+
 def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
     """Name what failed in a handshake or later in the TLS session."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -44,7 +77,22 @@ def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
         return Problem(code, f"{endpoint} presents a certificate that cannot be accepted: {reason}")
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return Problem("connection-lost", f"{endpoint} closed the connection during TLS")
-    return Problem("tls-failed", f"TLS with {endpoint} failed: {printable(error.reason or error)}")
+    reason = error.reason or ""
+    if alert := _ALERT.search(reason):
+        return Problem("tls-alert", f"{endpoint} ended TLS with the alert: {printable(_words(alert[1]))}")
+    return Problem("tls-failed", f"TLS with {endpoint} failed: {_FAILURES.get(reason) or printable(reason or error)}")
+
+
+def issuer_of(secured: ssl.SSLSocket) -> str:
+    """Return who issued the certificate that was accepted: `CN=..., O=...`, for people."""
+    certificate: dict[str, Any] = secured.getpeercert() or {}
+    names = {name: value for part in certificate.get("issuer", ()) for name, value in part}
+    shown = [f"{short}={names[name]}" for name, short in _NAME_PARTS.items() if name in names]
+    return printable(", ".join(shown), 100)
+
+
+def _words(reason: str) -> str:
+    return reason.lower().replace("_", " ")
 
 
 def _root_files(trusted_roots: str) -> list[str]:
