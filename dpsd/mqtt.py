@@ -19,7 +19,7 @@ from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.tcp import connection_problem
 from dpsd.text import printable
-from dpsd.tls import tls_problem
+from dpsd.tls import TlsSocket, tls_problem
 from dpsd.transports import Way
 from dpsd.websocket import WebSocket
 
@@ -56,8 +56,8 @@ class _Closed(NamedTuple):
 _Event = _Connected | _Subscribed | Message | _Closed
 
 
-Stream = ssl.SSLSocket | WebSocket
-"""What paho reads and writes; `pending` tells of bytes that no select sees."""
+Stream = TlsSocket | WebSocket
+"""What paho reads and writes; `pending` tells of bytes that no select sees, `failure` of what ended it."""
 
 
 class _Client(paho.Client):
@@ -95,10 +95,8 @@ class Session:
         """Send CONNECT and await CONNACK; raises also `mqtt-*` for a refusal."""
         try:
             self._client.connect(self.endpoint.host, self.endpoint.port, KEEPALIVE)
-        except ssl.SSLError as error:
-            raise tls_problem(self.endpoint, error) from None
         except OSError as error:
-            raise connection_problem(self.endpoint, error) from None
+            raise self._failed(error) from None
         event = self._next_after_connect()
         if not isinstance(event, _Connected):
             raise self._lost("before it answered CONNECT")
@@ -187,16 +185,22 @@ class Session:
                 self._arrived = time.monotonic()
                 result = self._client.loop_read()
             self._client.loop_misc()
-        except ssl.SSLError as error:
-            raise tls_problem(self.endpoint, error) from None
         except OSError as error:
-            raise connection_problem(self.endpoint, error) from None
+            raise self._failed(error) from None
         except _MALFORMED:
             result = paho.MQTT_ERR_PROTOCOL
         if result == paho.MQTT_ERR_PROTOCOL:
             raise Problem("dps-reply-invalid", f"{self.endpoint} sent bytes that are not MQTT 3.1.1")
 
+    def _failed(self, error: OSError) -> Problem:
+        cause = self._stream.failure or error
+        if isinstance(cause, ssl.SSLError):
+            return tls_problem(self.endpoint, cause)
+        return connection_problem(self.endpoint, cause)
+
     def _lost(self, when: str) -> Problem:
+        if self._stream.failure is not None:
+            return self._failed(self._stream.failure)
         return Problem("connection-lost", f"{self.endpoint} closed the connection {when}")
 
 

@@ -30,7 +30,7 @@ from dpsd.protocol.websocket import (
 )
 from dpsd.tcp import connection_problem
 from dpsd.text import printable
-from dpsd.tls import issuer_of, tls_problem
+from dpsd.tls import TlsSocket, issuer_of, tls_problem
 from dpsd.transports import WEBSOCKET_PORT
 
 SEND_LIMIT = 5
@@ -43,13 +43,17 @@ _NORMAL_CLOSURE = (1000).to_bytes(2, "big")
 class WebSocket:
     """Frames outside, a stream of bytes inside; its methods are a non-blocking TLS socket's, as far as paho goes."""
 
-    def __init__(self, connection: ssl.SSLSocket, received: bytes) -> None:
+    def __init__(self, connection: TlsSocket, received: bytes) -> None:
         """received: what came behind the answer to the upgrade; raises ProtocolError."""
         self._connection = connection
         self._unframer = Unframer()
         self._data = bytearray()
         self._closed = False
         self._take(received)
+
+    @property
+    def failure(self) -> ssl.SSLError | None:
+        return self._connection.failure
 
     def recv(self, size: int) -> bytes:
         """Return at most `size` bytes, none at the end; raises ssl.SSLWantReadError, OSError, ProtocolError."""
@@ -109,7 +113,7 @@ class WebSocket:
                     raise TimeoutError from None
 
 
-def upgrade(connection: ssl.SSLSocket, endpoint: Endpoint, path: str) -> WebSocket:
+def upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
     """Open a WebSocket on a TLS session, which is taken over.
 
     Raises Problem `intercepted` for any answer but a WebSocket's, `connection-lost`, `connection-failed`, `tls-*`.
@@ -125,7 +129,7 @@ def upgrade(connection: ssl.SSLSocket, endpoint: Endpoint, path: str) -> WebSock
         raise
 
 
-def _upgrade(connection: ssl.SSLSocket, endpoint: Endpoint, path: str) -> WebSocket:
+def _upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
     key = base64.b64encode(os.urandom(16)).decode()
     shown = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     host = shown if endpoint.port == WEBSOCKET_PORT else str(endpoint)
@@ -139,7 +143,7 @@ def _upgrade(connection: ssl.SSLSocket, endpoint: Endpoint, path: str) -> WebSoc
         raise Problem("intercepted", f"{said}; its certificate is issued by {issuer_of(connection)}") from None
 
 
-def _read_head(connection: ssl.SSLSocket, endpoint: Endpoint) -> tuple[bytes, bytes]:
+def _read_head(connection: TlsSocket, endpoint: Endpoint) -> tuple[bytes, bytes]:
     """Return the answer without its empty line, and what came behind; a head that never ends is cut off."""
     received = b""
     while _END_OF_HEAD not in received and len(received) < HEAD_LIMIT:
