@@ -74,7 +74,7 @@ class _Caller(NamedTuple):
 
     def call(self, way: Way, limit: float) -> Session:
         """Open a session on this way within `limit` seconds."""
-        with step(f"connecting to {way}", self.report, limit=limit):
+        with step(f"connecting to {way}{self.dial}", self.report, limit=limit):
             session = Session(self._stream(way), way, *self.login)
             try:
                 session.open()
@@ -85,7 +85,7 @@ class _Caller(NamedTuple):
 
     def _stream(self, way: Way) -> Stream:
         try:
-            secured = shake_hands(self.dial(way.endpoint), self.context, way.endpoint)
+            secured = shake_hands(self.dial.connect(way.endpoint), self.context, way.endpoint)
         except Problem as problem:
             raise self._with_presented(problem, way.endpoint) from None
         return secured if way.path is None else upgrade(secured, way.endpoint, way.path)
@@ -95,7 +95,7 @@ class _Caller(NamedTuple):
         if problem.code not in ("intercepted", "tls-wrong-name"):
             return problem
         try:
-            return with_presented(problem, self.dial(endpoint), endpoint)
+            return with_presented(problem, self.dial.connect(endpoint), endpoint)
         except (Problem, TimeUp):
             return problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from dpsd.errors import Problem
 from dpsd.link import check_interface, check_routes
@@ -16,10 +16,18 @@ from dpsd.steps import Report, step
 from dpsd.tcp import connect
 from dpsd.tunnel import dig, effective_proxy
 
-Dial = Callable[[Endpoint], socket.socket]
-"""Connects to a port of the host; raises Problem."""
 _LINK = ("no-interface", "radio-blocked", "no-route")
 """Problems of this board's own end, whatever was to be reached."""
+
+
+class Dial(NamedTuple):
+    """How a host is reached. connect: to a port of it, raises Problem."""
+
+    connect: Callable[[Endpoint], socket.socket]
+    proxy: Proxy | None = None
+
+    def __str__(self) -> str:
+        return "" if self.proxy is None else f" through {self.proxy}"
 
 
 def make_dial(network: Network, host: str, report: Report) -> Dial:
@@ -30,16 +38,18 @@ def make_dial(network: Network, host: str, report: Report) -> Dial:
     """
     proxy = effective_proxy(network.proxy, host)
     if proxy is None:
-        addresses = _addresses(host, report)
-        return lambda endpoint: connect(endpoint, addresses)
+        addresses = _addresses(host, report, check_routes)
+        return Dial(lambda endpoint: connect(endpoint, addresses))
     try:
         proxy_addresses = _addresses(proxy.endpoint.host, report)
     except Problem as problem:
         _raise_of_proxy(proxy, problem)
-    return lambda endpoint: dig(_reach(proxy, proxy_addresses), proxy, network.proxy_password_file, endpoint)
+    file = network.proxy_password_file
+    return Dial(lambda endpoint: dig(_reach(proxy, proxy_addresses), proxy, file, endpoint), proxy)
 
 
-def _addresses(host: str, report: Report) -> tuple[Address, ...]:
+def _addresses(host: str, report: Report, check: Callable[[], None] = lambda: None) -> tuple[Address, ...]:
+    """Resolve a host. check: raises what else is told when the name servers cannot be asked; a proxy may be near."""
     if addresses := literal(host):
         return addresses
     with step(f"resolving {host}", report):
@@ -48,7 +58,7 @@ def _addresses(host: str, report: Report) -> tuple[Address, ...]:
         except Problem as problem:
             if problem.code != "name-not-resolved":
                 check_interface()
-                check_routes()
+                check()
             raise
 
 

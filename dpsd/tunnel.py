@@ -28,6 +28,8 @@ _SOCKS_LIMIT = 127
 """Bytes of a user or password that PySocks sends right; RFC 1929 allows 255."""
 _NOT_ALLOWED = "0x02"
 """RFC 1928, section 6: connection not allowed by ruleset."""
+_WHO_ARE_YOU = ("407", "401")
+"""tinyproxy answers a wrong password with 401."""
 _USERLESS = "asks for a user"
 
 
@@ -71,10 +73,10 @@ def _by_connect(
     tunnel._create_connection = lambda *_: connection
     try:
         tunnel.connect()
-    except http.client.HTTPException as error:
-        raise _failed(proxy, endpoint, f"answers something that is not HTTP ({type(error).__name__})") from None
     except OSError as error:
         raise _connect_problem(proxy, endpoint, error) from None
+    except http.client.HTTPException as error:
+        raise _failed(proxy, endpoint, f"answers something that is not HTTP ({type(error).__name__})") from None
     return connection
 
 
@@ -90,7 +92,7 @@ def _connect_problem(proxy: Proxy, endpoint: Endpoint, error: OSError) -> Proble
     if found is None:
         return _broken(proxy, endpoint, error)
     said = f"answers CONNECT with HTTP status {found[1]}"
-    if found[1] == "407":
+    if found[1] in _WHO_ARE_YOU:
         return _unauthorized(proxy, said)
     return _refused(proxy, endpoint, said) if found[1].startswith("4") else _failed(proxy, endpoint, said)
 

@@ -28,6 +28,8 @@ class Board:
     def __init__(self, folder: Path, emulator: EmulatorProcess, registration_id: str = "") -> None:
         self.folder = folder
         self.emulator = emulator
+        self.enter: list[str] = []
+        """The words before a command that is to run in another namespace."""
         self.registration_id = registration_id or f"board-{os.getpid()}-{next(_NUMBERS)}"
         self.config, self.key = folder / "dpsd.toml", folder / "device.symkey"
         self.state, self.run = folder / "state", folder / "run"
@@ -83,7 +85,7 @@ class Board:
 
     def command(self, module: str, *words: str) -> list[str]:
         places = ["--config", str(self.config), "--state-dir", str(self.state), "--runtime-dir", str(self.run)]
-        return [sys.executable, "-m", module, *words, *places]
+        return [*self.enter, sys.executable, "-m", module, *words, *places]
 
     def dpsctl(self, *words: str, extra: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run dpsctl to its end; extra: more of an environment."""

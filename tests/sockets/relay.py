@@ -1,5 +1,4 @@
-"""A WebSocket server before the emulator's MQTT port, which cuts what it passes on into other frames; and servers
-that answer something else."""
+"""Servers between a board and the emulator: one that cuts WebSocket frames anew, one that answers anything, a pump."""
 
 from __future__ import annotations
 
@@ -77,3 +76,18 @@ def server(address: str, talk: Callable[[socket.socket], None], context: ssl.SSL
             yield f"{address}:{listener.getsockname()[1]}"
         finally:
             listener.shutdown(socket.SHUT_RDWR)
+
+
+def pump(client: socket.socket, host: str, port: int) -> None:
+    """Pass bytes on between a client and a server until either hangs up."""
+    with socket.create_connection((host, port)) as upstream:
+        forth = threading.Thread(target=_pass_on, args=(client, upstream), daemon=True)
+        forth.start()
+        _pass_on(upstream, client)
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
