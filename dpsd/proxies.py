@@ -15,6 +15,8 @@ SOCKS5 = "socks5"
 _SCHEMES = {"http": HTTP, "socks5": SOCKS5, "socks5h": SOCKS5}
 """curl's socks5h says that the proxy resolves names; with dpsd it always does."""
 _USER = re.compile(r"[A-Za-z0-9._~!$&*+,=%-]+")
+_LOGIN = re.compile(r"[^:\x00-\x1f\x7f\ufffd]+")
+"""A colon would end the user in HTTP's basic authentication."""
 
 
 class Proxy(NamedTuple):
@@ -42,8 +44,8 @@ def parse_proxy(text: str) -> Proxy:
         raise ValueError("holds a password; leave it out, and name a file with it in network.proxy_password_file")
     if not separator or scheme.lower() not in _SCHEMES:
         raise ValueError("is not http://[user@]host:port or socks5://[user@]host:port")
-    if at and not _USER.fullmatch(user):
-        raise ValueError("has a user with other characters than letters, digits and . _ ~ ! $ & * + , = - %")
+    if at and not (_USER.fullmatch(user) and _LOGIN.fullmatch(unquote(user))):
+        raise ValueError("has a user with a character that cannot stand there; write letters, digits, . _ - or %XX")
     endpoint = parse_endpoint(place, default_port=0)
     if not endpoint.port:
         raise ValueError(f"has no port; write {_SCHEMES[scheme.lower()]}://{printable(place)}:PORT")
