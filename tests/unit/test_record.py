@@ -25,7 +25,7 @@ CONNECTIONS = st.builds(
 )
 BINDINGS = st.builds(Binding, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
 RECORDS = st.builds(Record, BINDINGS, OBJECTS, CONNECTIONS, st.none() | OBJECTS, st.booleans())
-CARRIES = st.builds(Carry, MAYBE, MAYBE)
+CARRIES = st.builds(Carry, MAYBE, st.booleans(), st.none() | st.floats(0, 1e9), MAYBE)
 EVENTS = CARRIES | st.builds(Step, ANY_TEXT) | st.builds(Watch, OBJECTS) | st.builds(Done, RECORDS, st.booleans())
 
 
