@@ -121,7 +121,10 @@ def _verdict(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[
         check_interface()
     except Problem as problem:
         return problem
-    if has_route(socket.AF_INET6) and all(address.family == socket.AF_INET for address in addresses):
+    families = {address.family for address in addresses}
+    if any(has_route(family) for family in families):
+        return connection_problem(endpoint, errors[0])
+    if families == {socket.AF_INET} and has_route(socket.AF_INET6):
         return Problem("no-ipv4-route", f"{endpoint.host} has IPv4 addresses only, and this network routes only IPv6")
     return Problem("no-route", f"no route leads to {endpoint}")
 

@@ -108,7 +108,8 @@ def gateway(board_side: Island, folder: Path) -> Iterator[EmulatorProcess]:
         opened.callback(translator.terminate)
         names = f"A={REAL},AAAA={PREFIX}:c000:20a"
         opened.enter_context(name_server(router, FAR, names, folder / "dns.log"))
-        yield opened.enter_context(EmulatorProcess(folder / "emulator", address=REAL, enter=router.enter))
+        hubs = {"hub.example": REAL}
+        yield opened.enter_context(EmulatorProcess(folder / "emulator", address=REAL, hubs=hubs, enter=router.enter))
 
 
 @pytest.mark.skipif(not shutil.which("tayga"), reason="tayga is not installed")
@@ -120,6 +121,7 @@ def test_ipv6_only_through_a_real_nat64(tmp_path: Path) -> None:
     ):
         ended = asked(Board(tmp_path / "board", emulator), island)
         assert ended.returncode == 0, ended.stderr
+        assert "connecting to hub.example:8883" in ended.stderr
         assert island.run("ip -4 route") == ""
 
 
@@ -139,6 +141,13 @@ def test_a_link_without_a_route(tmp_path: Path, board: Board) -> None:
         island.plug_in()
         ended = asked(board, island)
     assert f"dpsd: no-route: no route leads to {NAME}:8883\n" in ended.stderr
+
+
+def test_a_refusal_tells_more_than_a_missing_route(tmp_path: Path, board: Board) -> None:
+    with island_of(tmp_path, hosts=f"{SWALLOWED_IPV6} {NAME}\n127.0.0.1 {NAME}") as island:
+        island.plug_in()
+        ended = asked(board, island)
+    assert f"dpsd: connection-refused: {NAME}:8883 refuses the connection\n" in ended.stderr
 
 
 @pytest.mark.parametrize("hosts", [f"{SWALLOWED_IPV4} {NAME}", ""], ids=["a known name", "an unknown name"])

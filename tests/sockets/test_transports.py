@@ -251,7 +251,16 @@ def test_auto_goes_on_to_443_and_says_so(board: Board, emulator: EmulatorProcess
     ended = board.dpsctl("provision")
     where = emulator.address
     assert f"{where}:{DEAD} refuses the connection; trying {where}:443 by WebSocket\n" in ended.stderr
+    assert ended.stderr.count("trying") == 1  # the hub is tried as DPS was reached
     assert (board.mqtt()["transport"], board.mqtt()["port"]) == ("websocket", 443)
+
+
+def test_auto_publishes_what_works_for_the_hub(board: Board, emulator: EmulatorProcess) -> None:
+    board.configure(network=AUTO)
+    emulator.replace(faults=[{"on": "connect", "do": "drop", "service": "hub"}])
+    ended = board.dpsctl("provision")
+    assert ended.stderr.count("trying") == 1
+    assert board.mqtt()["transport"] == "websocket"
 
 
 def test_auto_begins_the_next_registration_with_what_worked(board: Board) -> None:

@@ -9,7 +9,6 @@ import pytest
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.resolve import Address, literal, resolve
 from dpsd.tcp import connect, interleaved
-from tests.unit.examples import problem_of
 
 V6, V4 = socket.AF_INET6, socket.AF_INET
 
@@ -51,8 +50,3 @@ def test_the_address_that_answers_is_taken_and_the_others_are_closed() -> None:
         with connect(Endpoint("x", port), refused * 3 + good) as connected:
             assert connected.getpeername() == ("127.77.0.2", port)
             assert connected.gettimeout() is None
-
-
-def test_a_refusal_tells_more_than_a_missing_route() -> None:
-    addresses = (*literal("127.77.0.1"), Address(V6, ("2001:db8::1", 0, 0, 0)))
-    problem_of("connection-refused", lambda: connect(Endpoint("x", 9), addresses))
