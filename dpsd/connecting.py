@@ -16,7 +16,6 @@ from dpsd.alarm import TimeUp
 from dpsd.credentials.credential import Credential
 from dpsd.dialing import Dial, make_dial
 from dpsd.errors import Problem
-from dpsd.issuer import with_presented
 from dpsd.mqtt import Session, Stream
 from dpsd.progress import Step
 from dpsd.protocol.identifiers import Endpoint
@@ -94,6 +93,8 @@ class _Caller(NamedTuple):
         """Add whose certificate it was to a certificate that was not accepted."""
         if problem.code not in ("intercepted", "tls-wrong-name"):
             return problem
+        from dpsd.issuer import with_presented  # cryptography costs memory that an attempt with a key does not need
+
         try:
             return with_presented(problem, self.dial.connect(endpoint), endpoint)
         except (Problem, TimeUp):
