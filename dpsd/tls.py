@@ -104,7 +104,7 @@ def shake_hands(connection: socket.socket, context: ssl.SSLContext, endpoint: En
 def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
     """Name what failed in a handshake or later in the TLS session."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = printable(error.verify_message or "certificate not accepted")
+        reason = printable(error.verify_message or "certificate not accepted").rstrip(".")
         code = "tls-wrong-name" if error.verify_code in _NAMES else "intercepted"
         code = "tls-certificate-dates" if error.verify_code in _DATES else code
         return Problem(code, f"{endpoint} presents a certificate that cannot be accepted: {reason}")
