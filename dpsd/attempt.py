@@ -17,14 +17,17 @@ from dpsd.errors import Problem
 from dpsd.hub_check import check_hub
 from dpsd.mounts import volatile_kind
 from dpsd.places import Places
-from dpsd.progress import Carry, Done, Orders, Registered, Watch
+from dpsd.progress import Carry, Done, Noted, Orders, Registered, Watch
 from dpsd.protocol.assignment import Assignment, check_allowed
-from dpsd.protocol.identifiers import DPS_PORT
+from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
 from dpsd.record import Binding, Record, same_board
 from dpsd.registering import register
+from dpsd.settings import Network
 from dpsd.steps import Report
 from dpsd.time_sync import SYNCHRONIZED, doubt, moment_of
+from dpsd.transports import ways
+from dpsd.tunnel import effective_proxy
 
 CLOCK_LOOK = 30
 """Seconds until an unsynchronised clock is judged again where nothing tells that it was set."""
@@ -42,10 +45,11 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
     device = open_device(places, report)
     if previous is not None:
         _check_board(previous.binding, device)
+        orders = orders._replace(carry=_with_transport(orders.carry, previous))
     holds = previous is not None and _still_holds(previous, device)
     owed = orders.carry.check_hub and device.config.hub.check != "off"
     if previous is not None and holds and not orders.force and not owed:
-        return Done(_record(device, _recorded_assignment(previous)), registered=False)
+        return Done(_record_again(device, previous, orders.carry.transport), registered=False)
     _await_turn(places, device, orders)
     doubted = _doubt(previous, device)
     if doubted is not None:
@@ -53,10 +57,16 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
     offset = clock_offset()
     try:
         if previous is not None and holds and not orders.force and not _is_refused_for_good(device, orders.carry):
-            return _try_hub(device, _record(device, _recorded_assignment(previous)), orders.carry, report)
+            record = _record_again(device, previous, orders.carry.transport)
+            return _try_hub(device, record, orders.carry, report)
         return _register(device, previous, orders, report)
     except Problem as problem:
         _raise_as_of_the_clock(problem, doubted, device, offset)
+
+
+def _with_transport(carry: Carry, previous: Record) -> Carry:
+    """Add the transport that the earlier assignment was made by, where no earlier attempt has found another."""
+    return carry if carry.transport else carry._replace(transport=previous.connection.mqtt.transport)
 
 
 def _check_board(earlier: Binding, device: Device) -> None:
@@ -113,10 +123,11 @@ def _is_refused_for_good(device: Device, carry: Carry) -> bool:
 
 
 def _register(device: Device, previous: Record | None, orders: Orders, report: Report) -> Done:
-    assignment = register(device, orders.carry, report)
+    noted = Noted(orders.carry, report)
+    assignment = register(device, orders.carry, noted)
     if previous is not None and _same(previous, assignment):
         assignment = _recorded_assignment(previous)
-    record = _record(device, assignment)
+    record = _record(device, assignment, noted.carry.transport)
     check = device.config.hub.check
     report(Carry(check_hub=check != "off"))
     if check != "before-ready":
@@ -126,17 +137,20 @@ def _register(device: Device, previous: Record | None, orders: Orders, report: R
 
 
 def _try_hub(device: Device, record: Record, carry: Carry, report: Report) -> Done:
-    """Try the recorded hub; a refusal is dated, so that a later attempt can tell for how long it has lasted."""
+    """Try the recorded hub, and record by which transport it was reached.
+
+    A refusal is dated, so that a later attempt can tell for how long it has lasted.
+    """
     begun = boot_clock()
     try:
-        check_hub(device, record.connection, report)
+        transport = check_hub(device, record.connection, report)
     except Problem as problem:
         if problem.code == "hub-refused" and carry.refused_since is None:
             carry = carry._replace(refused_since=begun)
         report(carry)
         raise
     report(Carry())
-    return Done(record, registered=False)
+    return Done(_record_again(device, record, transport), registered=False)
 
 
 def _raise_as_of_the_clock(problem: Problem, doubted: str | None, device: Device, offset: float) -> NoReturn:
@@ -161,19 +175,38 @@ def _recorded_assignment(record: Record) -> Assignment:
     )
 
 
-def _record(device: Device, assignment: Assignment) -> Record:
-    login = HubLogin(assignment.hub, assignment.device_id)
-    network = device.config.network
+def _record_again(device: Device, previous: Record, transport: str | None) -> Record:
+    return _record(device, _recorded_assignment(previous), transport)
+
+
+def _record(device: Device, assignment: Assignment, transport: str | None) -> Record:
+    """Make a record. transport: the one that works, where the configuration leaves it open."""
     connection = Connection(
         iothub_hostname=assignment.hub,
         device_id=assignment.device_id,
         registration_id=device.binding.registration_id,
         id_scope=device.binding.id_scope,
         authentication=device.credential.authentication,
-        mqtt=Mqtt(assignment.hub, DPS_PORT, "mqtt", login.client_id(), login.encode(), network.trusted_roots, None),
+        mqtt=_mqtt(device.config.network, assignment, transport),
         substatus=assignment.substatus,
         assigned_at=assignment.assigned_at,
         etag=assignment.etag,
     )
     environment = device.config.outputs.environment
     return Record(device.binding, device.inputs, connection, assignment.payload, environment)
+
+
+def _mqtt(network: Network, assignment: Assignment, transport: str | None) -> Mqtt:
+    first, *_ = ways(network.transport, Endpoint(assignment.hub, DPS_PORT), transport)
+    login = HubLogin(assignment.hub, assignment.device_id)
+    proxy = effective_proxy(network.proxy, assignment.hub)
+    return Mqtt(
+        host=assignment.hub,
+        port=first.endpoint.port,
+        transport=first.transport,
+        client_id=login.client_id(),
+        username=login.encode(),
+        trusted_roots=network.trusted_roots,
+        proxy=None if proxy is None else str(proxy),
+        path=first.path,
+    )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import check_registration_id
+from dpsd.proxies import ENVIRONMENT
 from dpsd.settings import (
     MISSPELLINGS,
     REQUIRED,
@@ -177,7 +178,15 @@ def _disagreements(values: dict[str, Value]) -> list[str]:
             origin = values[f"credential.{name}"].origin
             faults.append(f"{origin}: credential.{name}: does not belong to credential.type {type_name}")
     faults += _registration_id_faults(values["dps.registration_id"], x509)
+    faults += _password_faults(values["network.proxy"], values["network.proxy_password_file"])
     return faults
+
+
+def _password_faults(proxy: Value, password_file: Value) -> list[str]:
+    needs_user = proxy.value != ENVIRONMENT and "@" not in (proxy.value or "")
+    if password_file.value is None or not needs_user:
+        return []
+    return [f"{password_file.origin}: network.proxy_password_file: is for the user in network.proxy, which has none"]
 
 
 def _registration_id_faults(registration_id: Value, x509: bool) -> list[str]:

@@ -1,15 +1,37 @@
-"""An MQTT session with DPS or an IoT Hub, over whichever transport the configuration allows. Floor 3."""
+"""A session with DPS or an IoT Hub, over whichever transport the configuration allows. Floor 3.
+
+With the transport `auto` MQTT's own port comes first, and WebSocket on 443 where nobody has answered there as a TLS
+server: nothing was decided about this device, and a firewall that passes only the web's port looks so. Any other
+problem stands. A refusal would be the same on 443; a certificate that is not accepted names who sits in between, who
+would sit on the web's port too; and a failing name, link or proxy fails for both. The transport that worked is the
+first one the next time.
+"""
 
 from __future__ import annotations
 
+import ssl
 from typing import NamedTuple
 
+from dpsd.alarm import TimeUp
 from dpsd.credentials.credential import Credential
-from dpsd.mqtt import Session
+from dpsd.dialing import Dial, make_dial
+from dpsd.errors import Problem
+from dpsd.mqtt import Session, Stream
+from dpsd.progress import Step
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.settings import Network
-from dpsd.steps import Report, step
-from dpsd.tls import make_context
+from dpsd.steps import STEP_LIMIT, Report, step
+from dpsd.tls import make_context, shake_hands
+from dpsd.transports import Way, ways
+from dpsd.websocket import upgrade
+
+FIRST_LIMIT = 10
+"""Seconds for a way when there is another one, so that both fit well into an attempt."""
+TRY_THE_OTHER = {
+    "connection-refused", "connection-failed", "connection-lost", "no-answer", "tls-failed", "proxy-refused",
+    "proxy-failed",
+}  # fmt: skip
+"""Problems of a port. Many proxies pass CONNECT to port 443 alone."""
 
 
 class Login(NamedTuple):
@@ -20,16 +42,77 @@ class Login(NamedTuple):
     password: str | None
 
 
-def open_session(endpoint: Endpoint, network: Network, credential: Credential, login: Login, report: Report) -> Session:
-    """Connect and log in, in one step; the caller closes the session. Raises the Problems of `Session.open`."""
+def open_session(
+    endpoint: Endpoint,
+    network: Network,
+    credential: Credential,
+    login: Login,
+    report: Report,
+    first: str | None = None,
+) -> Session:
+    """Connect and log in, in one step for each way; the caller closes the session.
+
+    first: the transport that worked the last time; the session tells which one works now. Raises Problem: those of
+    `make_context`, `make_dial`, `tcp.connect`, `tunnel.dig`, `shake_hands`, `upgrade` and `Session.open`.
+    """
     context = make_context(network.trusted_roots)
     if credential.x509 is not None:
         credential.x509.arm(context)
-    session = Session(endpoint, context, login.client_id, login.username, login.password)
+    caller = _Caller(make_dial(network, endpoint.host, report), context, login, report)
+    way, *others = ways(network.transport, endpoint, first)
+    return _call_either(caller, way, others[0]) if others else caller.call(way, STEP_LIMIT)
+
+
+class _Caller(NamedTuple):
+    """What all ways to one service have in common."""
+
+    dial: Dial
+    context: ssl.SSLContext
+    login: Login
+    report: Report
+
+    def call(self, way: Way, limit: float) -> Session:
+        """Open a session on this way within `limit` seconds."""
+        with step(f"connecting to {way}{self.dial}", self.report, limit=limit):
+            session = Session(self._stream(way), way, *self.login)
+            try:
+                session.open()
+            except BaseException:
+                session.close()
+                raise
+        return session
+
+    def _stream(self, way: Way) -> Stream:
+        try:
+            secured = shake_hands(self.dial.connect(way.endpoint), self.context, way.endpoint)
+        except Problem as problem:
+            raise self._with_presented(problem, way.endpoint) from None
+        return secured if way.path is None else upgrade(secured, way.endpoint, way.path)
+
+    def _with_presented(self, problem: Problem, endpoint: Endpoint) -> Problem:
+        """Add whose certificate it was to a certificate that was not accepted."""
+        if problem.code not in ("intercepted", "tls-wrong-name"):
+            return problem
+        from dpsd.issuer import with_presented  # cryptography costs memory that an attempt with a key does not need
+
+        try:
+            return with_presented(problem, self.dial.connect(endpoint), endpoint)
+        except (Problem, TimeUp):
+            return problem
+
+
+def _call_either(caller: _Caller, first: Way, second: Way) -> Session:
+    """Call on the first way, and on the second one if nobody has answered there as a TLS server."""
     try:
-        with step(f"connecting to {endpoint}", report):
-            session.open()
-    except BaseException:
-        session.close()
-        raise
-    return session
+        return caller.call(first, FIRST_LIMIT)
+    except Problem as problem:
+        if problem.code not in TRY_THE_OTHER:
+            raise
+        before = problem.sentence
+    caller.report(Step(f"{before}; trying {second}"))
+    try:
+        return caller.call(second, STEP_LIMIT)
+    except Problem as problem:
+        if problem.code not in TRY_THE_OTHER:
+            raise
+        raise Problem(problem.code, f"{problem.sentence}; before that, {before}", hint=problem.hint) from None

@@ -17,7 +17,7 @@ class Authentication(NamedTuple):
 
 
 class Mqtt(NamedTuple):
-    """What an MQTT client needs besides the proof."""
+    """What an MQTT client needs besides the proof. path: of the WebSocket. proxy: its URL, never with a password."""
 
     host: str
     port: int
@@ -26,6 +26,7 @@ class Mqtt(NamedTuple):
     username: str
     trusted_roots: str
     proxy: str | None
+    path: str | None = None
 
 
 class Connection(NamedTuple):
@@ -45,7 +46,10 @@ class Connection(NamedTuple):
 def encode_connection(connection: Connection) -> dict[str, Any]:
     """Return the document of connection.json, its version first."""
     authentication = {name: value for name, value in connection.authentication._asdict().items() if value is not None}
-    document = {**connection._asdict(), "authentication": authentication, "mqtt": connection.mqtt._asdict()}
+    mqtt = connection.mqtt._asdict()
+    if connection.mqtt.path is None:
+        del mqtt["path"]
+    document = {**connection._asdict(), "authentication": authentication, "mqtt": mqtt}
     return {"version": 1, **document}
 
 
@@ -71,6 +75,7 @@ def parse_connection(table: Table) -> Connection:
             mqtt.string("username"),
             mqtt.string("trusted_roots"),
             mqtt.optional_string("proxy"),
+            mqtt.optional_string("path"),
         ),
         substatus=table.string("substatus"),
         assigned_at=table.string("assigned_at"),

@@ -60,7 +60,8 @@ def open_device(places: Places, report: Report = lambda event: None) -> Device:
 
 
 def _credential_files(config: Config) -> list[str]:
-    named = [*config.credential[2:], config.dps.payload_file, config.network.trusted_roots]
+    network = config.network
+    named = [*config.credential[2:], config.dps.payload_file, network.trusted_roots, network.proxy_password_file]
     return [path for path in named if path is not None and path.startswith("/")]
 
 

@@ -67,6 +67,8 @@ def _local(hint: str) -> Kind:
     return Kind(Retry.CONFIGURATION, EXIT_CONFIGURATION, hint)
 
 
+_PORT = "let the firewall pass TCP port 8883 (WebSocket: 443), or set network.transport to auto"
+
 PROBLEMS: dict[str, Kind] = {
     # On this device: the configuration and the credential.
     "configuration-missing": _local("copy the example to /etc/dpsd/dpsd.toml and set id_scope and the credential"),
@@ -102,10 +104,10 @@ PROBLEMS: dict[str, Kind] = {
     "proxy-failed": _network("see the proxy's log; it must be able to reach the endpoint"),
     "proxy-refused": _refused("let the proxy pass CONNECT to the endpoint's host and port"),
     "proxy-unauthorized": _refused("check the user in network.proxy and the file network.proxy_password_file"),
-    "connection-refused": _network("check that a firewall lets TCP port 8883 through to the endpoint"),
-    "connection-failed": _network("check the network, its route, and that a firewall lets TCP port 8883 through"),
+    "connection-refused": _network(_PORT),
+    "connection-failed": _network("check the network, its route, and the firewall"),
     "connection-lost": _network("nothing to do if it passes; else check the link and the firewall's idle limits"),
-    "no-answer": _network("check that a firewall lets TCP port 8883 through to the endpoint"),
+    "no-answer": _network(_PORT),
     "intercepted": _network("let the firewall or portal pass this host untouched; else check network.trusted_roots"),
     "tls-wrong-name": _network("check dps.global_endpoint, and for a captive portal or a firewall inspecting TLS"),
     "tls-certificate-dates": _network("check the board's clock; the server's certificate is outside its dates"),

@@ -86,34 +86,37 @@ MEANINGS = {
     "no-route": "An interface is up, but no route leads to the endpoint.",
     "no-ipv4-route": "The endpoint has IPv4 addresses only, and this network routes only IPv6.",
     "dns-unavailable": "The name servers cannot be asked now, or say that they cannot answer now (EAI_AGAIN).",
-    "dns-no-answer": "The name servers do not answer in time.",
+    "dns-no-answer": "The name servers do not answer within 20 s, or the system's resolver gave up waiting for them.",
     "name-not-resolved": "DNS says that the endpoint's name does not exist or has no address.",
     "proxy-unreachable": "The proxy's name cannot be resolved or the proxy cannot be connected to.",
     "proxy-failed": (
         "The proxy could not reach the endpoint, closed the connection, or answered something that is not the "
         "proxy's protocol."
     ),
-    "proxy-refused": "The proxy does not allow a connection to the endpoint.",
-    "proxy-unauthorized": "The proxy asks for a user and password, or does not accept the given ones.",
+    "proxy-refused": "The proxy does not allow a connection to the endpoint's host or port. Many allow port 443 only.",
+    "proxy-unauthorized": "The proxy asks for a user and password, or does not accept the given ones (407, 401).",
     "connection-refused": (
         "The endpoint's address answers that nothing listens on the port, or a firewall does in its place."
     ),
     "connection-failed": (
-        "TCP cannot connect: no route, no network, or another error of the system, which the sentence names."
+        "TCP cannot connect because of another error, which the sentence names: a router that is gone, for one."
     ),
     "connection-lost": "The connection was closed in the middle.",
-    "no-answer": "Nothing came back within 30 s of a step, or 10 s of connecting.",
+    "no-answer": (
+        "Nothing came back within 30 s of a step, or 10 s of connecting; with the transport auto, within 10 s on the "
+        "first port."
+    ),
     "intercepted": (
         "Somebody in between answers: the server's certificate comes from an authority that is not trusted here, or "
         "the answer on port 443 is no WebSocket. Captive portals and TLS inspection look so; the sentence names the "
         "issuer."
     ),
-    "tls-wrong-name": "The server's certificate is for another name.",
+    "tls-wrong-name": "The server's certificate is for another name. The sentence tells for which.",
     "tls-certificate-dates": (
         "The server's certificate is expired or not yet valid by the clock. Mostly it is the clock."
     ),
     "tls-alert": "The other side ended TLS with an alert, which the sentence names.",
-    "tls-failed": "TLS failed in another way, such as no common version.",
+    "tls-failed": "TLS failed in another way: the server offers only old versions, or does not speak TLS at all.",
     "attempt-deadline": "The attempt took longer than 300 s and was killed.",
     # MQTT.
     "mqtt-unauthorized": "DPS refused the MQTT login. It does so for an id scope that does not exist.",

@@ -12,7 +12,7 @@ from dpsd.device import Device
 from dpsd.errors import Problem
 from dpsd.progress import Step
 from dpsd.protocol import sas
-from dpsd.protocol.identifiers import Endpoint
+from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.steps import Report
 
 TOKEN_LIFETIME = 300
@@ -22,8 +22,8 @@ PAUSES = (1, 2, 4)
 _NAMES = {"mqtt-unauthorized": "hub-refused", "mqtt-rejected": "hub-refused", "mqtt-unavailable": "hub-unavailable"}
 
 
-def check_hub(device: Device, connection: Connection, report: Report) -> None:
-    """Log in at the hub and leave again.
+def check_hub(device: Device, connection: Connection, report: Report) -> str:
+    """Log in at the hub and leave again; return the transport, the recorded one where the configuration leaves it open.
 
     It takes the place of a running agent, since a hub allows one connection for each device: so only after a
     registration. Raises Problem `hub-refused`, `hub-unavailable`, or one of the network.
@@ -39,7 +39,7 @@ def check_hub(device: Device, connection: Connection, report: Report) -> None:
     return _log_in(device, connection, report)
 
 
-def _log_in(device: Device, connection: Connection, report: Report) -> None:
+def _log_in(device: Device, connection: Connection, report: Report) -> str:
     """Log in with the certificate, or with one of the keys."""
     keys: tuple[SymmetricKey | None, ...] = device.credential.keys or (None,)
     for key in keys[:-1]:
@@ -51,16 +51,19 @@ def _log_in(device: Device, connection: Connection, report: Report) -> None:
     return _log_in_with(keys[-1], device, connection, report)
 
 
-def _log_in_with(key: SymmetricKey | None, device: Device, connection: Connection, report: Report) -> None:
+def _log_in_with(key: SymmetricKey | None, device: Device, connection: Connection, report: Report) -> str:
     mqtt = connection.mqtt
     login = Login(mqtt.client_id, mqtt.username, _password(key, connection))
     try:
-        open_session(Endpoint(mqtt.host, mqtt.port), device.config.network, device.credential, login, report).close()
+        endpoint, network = Endpoint(mqtt.host, DPS_PORT), device.config.network
+        session = open_session(endpoint, network, device.credential, login, report, mqtt.transport)
+        session.close()
     except Problem as problem:
         code = _NAMES.get(problem.code)
         if code is None:
             raise
         raise Problem(code, problem.sentence) from None
+    return session.transport
 
 
 def _password(key: SymmetricKey | None, connection: Connection) -> str | None:

@@ -1,13 +1,12 @@
-"""One MQTT 3.1.1 session over TLS. Floor 2; the only importer of paho, and what hides its versions 1.6 and 2.x.
+"""One MQTT 3.1.1 session. Floor 2; the only importer of paho, and what hides its versions 1.6 and 2.x.
 
-paho is used without its thread: `Session` turns its callbacks into events and waits for the one that is due. Time
-limits are the caller's (an alarm signal), since paho's connect blocks in places that no argument reaches.
+paho is used without its thread, and on a stream that stands already: `Session` turns its callbacks into events and
+waits for the one that is due. Time limits are the caller's (an alarm signal).
 """
 
 from __future__ import annotations
 
 import select
-import socket
 import ssl
 import struct
 import time
@@ -18,9 +17,11 @@ from paho.mqtt import client as paho
 
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.tcp import connect, connection_problem
+from dpsd.tcp import connection_problem
 from dpsd.text import printable
-from dpsd.tls import tls_problem
+from dpsd.tls import TlsSocket, tls_problem
+from dpsd.transports import Way
+from dpsd.websocket import WebSocket
 
 KEEPALIVE = 60
 """Seconds, as in Microsoft's SDK for Python."""
@@ -55,48 +56,47 @@ class _Closed(NamedTuple):
 _Event = _Connected | _Subscribed | Message | _Closed
 
 
+Stream = TlsSocket | WebSocket
+"""What paho reads and writes; `pending` tells of bytes that no select sees, `failure` of what ended it."""
+
+
 class _Client(paho.Client):
-    """paho's client with our way of opening a TCP connection: it would read proxies from the environment."""
+    """paho's client on a stream of ours: by itself it would read proxies from the environment."""
 
-    def __init__(self, endpoint: Endpoint, **arguments: Any) -> None:
+    def __init__(self, stream: Stream, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._endpoint = endpoint
+        self._stream = stream
 
-    def _create_socket_connection(self) -> socket.socket:
-        return connect(self._endpoint)
+    def _create_socket_connection(self) -> Any:
+        return self._stream
 
 
 class Session:
-    """One connection from CONNECT to DISCONNECT.
+    """One connection from CONNECT to DISCONNECT. transport, endpoint: the way that it goes.
 
-    Every method raises Problem: a network or TLS code while connecting, `connection-lost` after that,
-    `dps-reply-invalid` for packets that MQTT does not allow.
+    Every method raises Problem: `tls-alert` or `tls-failed`, `connection-lost`, `dps-reply-invalid` for packets that
+    MQTT does not allow.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, context: ssl.SSLContext, client_id: str, username: str, password: str | None
-    ) -> None:
-        self.endpoint = endpoint
+    def __init__(self, stream: Stream, way: Way, client_id: str, username: str, password: str | None) -> None:
+        """stream: a connection that stands, taken over."""
+        self.transport, self.endpoint = way
+        self._stream = stream
         self._events: deque[_Event] = deque()
         self._arrived = time.monotonic()
-        self._client = _make_client(endpoint, client_id)
+        self._client = _make_client(stream, client_id)
         self._client.username_pw_set(username, password)
-        self._client.tls_set_context(context)
         self._client.on_connect = lambda *told: self._events.append(_Connected(_connack_code(told[3])))
         self._client.on_subscribe = lambda *told: self._events.append(_Subscribed(told[2], _code(told[3][0])))
         self._client.on_message = lambda *told: self._events.append(Message(told[2].topic, told[2].payload))
         self._client.on_disconnect = lambda *told: self._events.append(_Closed())
 
     def open(self) -> None:
-        """Connect over TCP and TLS, send CONNECT and await CONNACK; raises also `mqtt-*` for a refusal."""
+        """Send CONNECT and await CONNACK; raises also `mqtt-*` for a refusal."""
         try:
-            # As bytes: the ssl module encodes text as an international name, whose tables cost 1 MiB.
-            host: Any = self.endpoint.host.encode()
-            self._client.connect(host, self.endpoint.port, KEEPALIVE)
-        except ssl.SSLError as error:
-            raise tls_problem(self.endpoint, error) from None
+            self._client.connect(self.endpoint.host, self.endpoint.port, KEEPALIVE)
         except OSError as error:
-            raise connection_problem(self.endpoint, error) from None
+            raise self._failed(error) from None
         event = self._next_after_connect()
         if not isinstance(event, _Connected):
             raise self._lost("before it answered CONNECT")
@@ -151,6 +151,8 @@ class Session:
                     break
         except (OSError, *_MALFORMED):
             pass
+        finally:
+            self._stream.close()
 
     def _next_after_connect(self) -> _Event:
         """Whoever answers CONNECT with nonsense is no DPS; paho reports CONNACK 1 (wrong version) in the same way."""
@@ -183,24 +185,30 @@ class Session:
                 self._arrived = time.monotonic()
                 result = self._client.loop_read()
             self._client.loop_misc()
-        except ssl.SSLError as error:
-            raise tls_problem(self.endpoint, error) from None
         except OSError as error:
-            raise connection_problem(self.endpoint, error) from None
+            raise self._failed(error) from None
         except _MALFORMED:
             result = paho.MQTT_ERR_PROTOCOL
         if result == paho.MQTT_ERR_PROTOCOL:
             raise Problem("dps-reply-invalid", f"{self.endpoint} sent bytes that are not MQTT 3.1.1")
 
+    def _failed(self, error: OSError) -> Problem:
+        cause = self._stream.failure or error
+        if isinstance(cause, ssl.SSLError):
+            return tls_problem(self.endpoint, cause)
+        return connection_problem(self.endpoint, cause)
+
     def _lost(self, when: str) -> Problem:
+        if self._stream.failure is not None:
+            return self._failed(self._stream.failure)
         return Problem("connection-lost", f"{self.endpoint} closed the connection {when}")
 
 
-def _make_client(endpoint: Endpoint, client_id: str) -> _Client:
+def _make_client(stream: Stream, client_id: str) -> _Client:
     arguments: dict[str, Any] = {"client_id": client_id, "clean_session": True, "protocol": paho.MQTTv311}
     if hasattr(paho, "CallbackAPIVersion"):
         arguments["callback_api_version"] = paho.CallbackAPIVersion.VERSION2
-    return _Client(endpoint, reconnect_on_failure=False, **arguments)
+    return _Client(stream, reconnect_on_failure=False, **arguments)
 
 
 def _code(reason: Any) -> int:

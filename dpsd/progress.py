@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dpsd.errors import PROBLEMS, Problem, encode_problem
@@ -26,12 +27,14 @@ class Carry(NamedTuple):
     """What the next attempt should know if this one ends too early.
 
     operation_id: of DPS, to be polled instead of registering anew. check_hub: the recorded assignment is still to be
-    tried at its hub. refused_since: when the hub first refused it, in seconds of the boot clock.
+    tried at its hub. refused_since: when the hub first refused it, in seconds of the boot clock. transport: the one
+    that worked, to be tried first where the configuration leaves it open.
     """
 
     operation_id: str | None = None
     check_hub: bool = False
     refused_since: float | None = None
+    transport: str | None = None
 
 
 class Orders(NamedTuple):
@@ -65,6 +68,19 @@ class Failed(NamedTuple):
 
 
 Event = Step | Watch | Carry | Registered | Done | Failed
+
+
+class Noted:
+    """Takes events for somebody else, and keeps what the last one said of the next attempt."""
+
+    def __init__(self, carry: Carry, report: Callable[[Event], None]) -> None:
+        self.carry = carry
+        self._report = report
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Carry):
+            self.carry = event
+        self._report(event)
 
 
 def encode_event(event: Event) -> bytes:
@@ -108,6 +124,7 @@ def _read_carry(table: Table) -> Carry:
         operation_id=table.optional_string("operation_id"),
         check_hub=table.optional_boolean("check_hub") is True,
         refused_since=table.optional_number("refused_since"),
+        transport=table.optional_string("transport"),
     )
 
 

@@ -12,7 +12,7 @@ from dpsd.credentials.credential import SymmetricKey
 from dpsd.device import Device
 from dpsd.errors import Problem
 from dpsd.mqtt import Session
-from dpsd.progress import Carry, Step
+from dpsd.progress import Carry, Noted, Step
 from dpsd.protocol import sas
 from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.login import DpsLogin
@@ -34,14 +34,15 @@ def register(device: Device, carry: Carry, report: Report) -> Assignment:
     if device.credential.x509 is not None:
         device.credential.x509.check_dates(wall_clock())
     keys: tuple[SymmetricKey | None, ...] = device.credential.keys or (None,)
+    noted = Noted(carry, report)
     for key in keys[:-1]:
         try:
-            return _converse(device, key, carry, report)
+            return _converse(device, key, noted.carry, noted)
         except Problem as problem:
             if problem.code not in ("dps-unauthorized", "mqtt-unauthorized"):
                 raise
             report(Step("the primary key is not accepted, trying the secondary key"))
-    return _converse(device, keys[-1], carry, report)
+    return _converse(device, keys[-1], noted.carry, noted)
 
 
 def _converse(device: Device, key: SymmetricKey | None, carry: Carry, report: Report) -> Assignment:
@@ -49,8 +50,11 @@ def _converse(device: Device, key: SymmetricKey | None, carry: Carry, report: Re
     machine = Registration(binding.registration_id, device.payload, os.urandom(8).hex(), carry.operation_id)
     username = DpsLogin(binding.id_scope, binding.registration_id, config.dps.api_version, f"dpsd/{__version__}")
     login = Login(binding.registration_id, username.encode(), _password(binding, key))
-    session = open_session(config.dps.global_endpoint, config.network, device.credential, login, report)
+    endpoint, transport = config.dps.global_endpoint, carry.transport
+    session = open_session(endpoint, config.network, device.credential, login, report, transport)
     try:
+        if session.transport != transport:
+            report(carry._replace(transport=session.transport))
         assignment = _drive(session, machine, report)
     finally:
         session.close()
@@ -101,4 +105,4 @@ def _answer(session: Session, machine: Registration, report: Report) -> Publish 
                 return action
     finally:
         if machine.operation_id != known:
-            report(Carry(machine.operation_id))
+            report(Carry(machine.operation_id, transport=session.transport))

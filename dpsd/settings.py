@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint, is_id_scope, parse_endpoint
+from dpsd.proxies import ENVIRONMENT, parse_proxy
 from dpsd.text import printable
+from dpsd.transports import AUTO, MQTT, WEBSOCKET
 
 PAYLOAD_LIMIT = 64 * 1024
 """Bytes of the largest payload, so that the register message stays below DPS's 96 KB."""
@@ -41,6 +43,7 @@ class CredentialFiles(NamedTuple):
 class Network(NamedTuple):
     transport: str
     proxy: str | None
+    proxy_password_file: str | None
     trusted_roots: str
 
 
@@ -189,8 +192,9 @@ def _roots(value: Any) -> str:
     return text if text in ("system", "azure") else _path(text)
 
 
-def _not_yet(value: Any) -> None:
-    raise ValueError("is not available in this version; leave it out")
+def _proxy(value: Any) -> str:
+    text = _text(value)
+    return text if text == ENVIRONMENT else str(parse_proxy(text))
 
 
 def _not_yet_true(value: Any) -> bool:
@@ -224,8 +228,9 @@ SETTINGS: dict[str, Setting] = {
     "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
     "credential.primary_key_file": Setting(_path, None, "base64 of 16 to 64 bytes, one line"),
     "credential.secondary_key_file": Setting(_path, None, "tried once when the primary key is refused"),
-    "network.transport": Setting(_one_of("mqtt", later=("websocket", "auto")), "mqtt", "mqtt is port 8883"),
-    "network.proxy": Setting(_not_yet, None, "not available in this version"),
+    "network.transport": Setting(_one_of(MQTT, WEBSOCKET, AUTO), MQTT, "mqtt (8883), websocket (443), or auto"),
+    "network.proxy": Setting(_proxy, None, "http:// or socks5:// [user@]host:port, or environment"),
+    "network.proxy_password_file": Setting(_path, None, "the password of the user in proxy, one line"),
     "network.trusted_roots": Setting(_roots, "system", "system, azure, or a PEM file"),
     "hub.check": Setting(_one_of("before-ready", "after-ready", "off"), "before-ready", "log in at a new hub once"),
     "hub.reprovision_after": Setting(_seconds(_DAY), 900, "refused by the hub for so long: register again"),

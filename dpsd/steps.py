@@ -16,14 +16,14 @@ Report = Callable[[Event], None]
 
 
 @contextlib.contextmanager
-def step(text: str, report: Report, extra: float = 0) -> Iterator[None]:
+def step(text: str, report: Report, extra: float = 0, limit: float = STEP_LIMIT) -> Iterator[None]:
     """Report a step and limit its time; `extra` seconds are added to the limit of a step that waits.
 
     Raises Problem `no-answer` when the time is over.
     """
     report(Step(text))
     try:
-        with time_limit(STEP_LIMIT + extra):
+        with time_limit(limit + extra):
             yield
     except TimeUp:
-        raise Problem("no-answer", f"no answer within {STEP_LIMIT} s while {text}") from None
+        raise Problem("no-answer", f"no answer within {limit} s while {text}") from None

@@ -1,47 +1,139 @@
-"""A TCP connection, with what went wrong named. Floor 2."""
+"""A TCP connection to whichever address of a name answers first, with what went wrong named. Floor 2.
+
+As RFC 8305 has it: the addresses are tried one after another, IPv6 and IPv4 in turns, the next one as soon as the last
+one failed or STAGGER seconds after it began; those begun before go on. An address family that swallows packets costs
+STAGGER, not a time-out. A NAT64's addresses are addresses like others.
+"""
 
 from __future__ import annotations
 
 import errno
+import itertools
+import os
+import select
 import socket
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Sequence
 
 from dpsd.errors import Problem
+from dpsd.link import check_interface, has_route
 from dpsd.protocol.identifiers import Endpoint
+from dpsd.resolve import Address
 
-CONNECT_TIMEOUT = 10
-"""Seconds for one address of a name; the step's own limit covers them all."""
+CONNECT_LIMIT = 10
+"""Seconds for all addresses of a name together."""
+STAGGER = 0.25
+"""Seconds, RFC 8305's Connection Attempt Delay."""
+_UNROUTED = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+"""What the kernel says at once of an address that it has no route or no address of its own for."""
 
 
-def connect(endpoint: Endpoint) -> socket.socket:
-    """Connect to the first address that answers.
+def connect(endpoint: Endpoint, addresses: Sequence[Address]) -> socket.socket:
+    """Connect to the first of the addresses that answers, at the endpoint's port.
 
-    Raises Problem `name-not-resolved`, `connection-refused`, `connection-failed` or `no-answer`.
+    Raises Problem `connection-refused`, `connection-failed`, `connection-lost`, `no-answer`, `no-interface`,
+    `radio-blocked`, `no-route` or `no-ipv4-route`.
     """
-    refused: Problem | None = None
-    for family, kind, protocol, address in _resolve(endpoint):
-        connection = socket.socket(family, kind, protocol)
-        try:
-            connection.settimeout(CONNECT_TIMEOUT)
-            connection.connect(address)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return connection
-        except OSError as error:
-            connection.close()
-            refused = connection_problem(endpoint, error)
-        except BaseException:
-            connection.close()
-            raise
-    raise refused or Problem("name-not-resolved", f"{endpoint.host} has no address")
-
-
-def _resolve(endpoint: Endpoint) -> list[tuple[int, int, int, Any]]:
-    """Resolve the name; as bytes, since text would load the tables of international names (1 MiB)."""
+    race = _Race(interleaved(addresses), endpoint.port)
     try:
-        found = socket.getaddrinfo(endpoint.host.encode(), endpoint.port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise Problem("name-not-resolved", f"cannot resolve {endpoint.host}: {error.strerror}") from None
-    return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
+        winner = race.run()
+    finally:
+        race.close()
+    if winner is None:
+        raise _verdict(endpoint, addresses, race.errors)
+    winner.setblocking(True)
+    winner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return winner
+
+
+def interleaved(addresses: Sequence[Address]) -> list[Address]:
+    """Return them with the families in turns, the first one's first."""
+    first = [one for one in addresses if one.family == addresses[0].family]
+    second = [one for one in addresses if one.family != addresses[0].family]
+    pairs = itertools.zip_longest(first, second)
+    return [one for pair in pairs for one in pair if one is not None]
+
+
+class _Race:
+    """Connections that are being made. errors: of those that failed."""
+
+    def __init__(self, addresses: Sequence[Address], port: int) -> None:
+        self._waiting = deque(addresses)
+        self._port = port
+        self._running: list[socket.socket] = []
+        self.errors: list[OSError] = []
+
+    def run(self) -> socket.socket | None:
+        """Return the connection that stands first, which is the caller's; None when none does in time."""
+        end = time.monotonic() + CONNECT_LIMIT
+        while self._waiting or self._running:
+            if self._waiting:
+                self._start(self._waiting.popleft())
+            left = end - time.monotonic()
+            if left <= 0:
+                self.errors.append(TimeoutError())
+                return None
+            if (winner := self._wait(min(STAGGER, left) if self._waiting else left)) is not None:
+                return winner
+        return None
+
+    def _start(self, address: Address) -> None:
+        try:
+            connection = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            self.errors.append(error)
+            return
+        self._running.append(connection)
+        code = connection.connect_ex(address.at(self._port))
+        if code not in (0, errno.EINPROGRESS):
+            self._failed(connection, code)
+
+    def _wait(self, seconds: float) -> socket.socket | None:
+        """Wait for one that stands, or for the moment to start or to give up; return at once when one fails."""
+        if not self._running:
+            return None
+        for connection in select.select([], self._running, [], seconds)[1]:
+            code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code == 0:
+                self._running.remove(connection)
+                return connection
+            self._failed(connection, code)
+        return None
+
+    def _failed(self, connection: socket.socket, code: int) -> None:
+        self._running.remove(connection)
+        connection.close()
+        self.errors.append(OSError(code, os.strerror(code)))
+
+    def close(self) -> None:
+        """Close those that still run."""
+        for connection in self._running:
+            connection.close()
+
+
+def _verdict(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[OSError]) -> Problem:
+    """Name the failure of all addresses by the one that tells most."""
+    telling = [error for error in errors if error.errno not in _UNROUTED]
+    if telling:
+        return connection_problem(endpoint, min(telling, key=_silence))
+    try:
+        check_interface()
+    except Problem as problem:
+        return problem
+    families = {address.family for address in addresses}
+    if any(has_route(family) for family in families):
+        return connection_problem(endpoint, errors[0])
+    if families == {socket.AF_INET} and has_route(socket.AF_INET6):
+        return Problem("no-ipv4-route", f"{endpoint.host} has IPv4 addresses only, and this network routes only IPv6")
+    return Problem("no-route", f"no route leads to {endpoint}")
+
+
+def _silence(error: OSError) -> int:
+    """Order errors: an answer tells more than none."""
+    if isinstance(error, ConnectionError):
+        return 0
+    return 1 if isinstance(error, TimeoutError) else 2
 
 
 def connection_problem(endpoint: Endpoint, error: OSError) -> Problem:

@@ -1,4 +1,4 @@
-"""The TLS context for DPS, with what went wrong named. Floor 2.
+"""TLS with DPS or a hub, with what went wrong named. Floor 2.
 
 TLS 1.2 at least, the host name checked, SNI sent. The context is built from PROTOCOL_TLS_CLIENT rather than by
 create_default_context, which demands key usage extensions of private authorities on Python 3.13 but not on 3.11: the
@@ -7,11 +7,16 @@ same certificate authority works on every release.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import socket
 import ssl
+from typing import Any
 
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
+from dpsd.tcp import connection_problem
 from dpsd.text import printable
 
 AZURE_ROOTS = ("DigiCert_Global_Root_G2", "DigiCert_Global_Root_G3", "Microsoft_RSA_Root_Certificate_Authority_2017")
@@ -21,12 +26,51 @@ _DATES = {9, 10}
 """OpenSSL's verify codes for "not yet valid" and "expired"."""
 _NAMES = {62, 63, 64}
 """OpenSSL's verify codes for a host name, e-mail or IP address that does not match."""
+_ALERT = re.compile(r"ALERT_(\w+)$")
+"""OpenSSL's reasons for an alert that came in: TLSV1_ALERT_UNKNOWN_CA, SSLV3_ALERT_HANDSHAKE_FAILURE, ..."""
+_ALERTS = {"protocol version": "protocol version, so it does not speak TLS 1.2 nor 1.3"}
+_FAILURES = {
+    "UNSUPPORTED_PROTOCOL": "the server offers only TLS versions that are too old; 1.2 is needed",
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS on this port",
+    "HTTP_REQUEST": "the server does not speak TLS on this port",
+    "NO_SHARED_CIPHER": "the server has no cipher in common with this board",
+}
+"""OpenSSL's reasons that a sentence says better."""
+_WANTS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_NAME_PARTS = {"commonName": "CN", "organizationName": "O"}
+
+
+class TlsSocket(ssl.SSLSocket):
+    """A TLS session that remembers the error that ended it: paho 2 takes every one for a closed connection."""
+
+    failure: ssl.SSLError | None = None
+
+    def recv(self, size: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(size, flags)
+        except _WANTS:
+            raise
+        except ssl.SSLError as error:
+            self.failure = error
+            raise
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        try:
+            return super().send(data, flags)
+        except _WANTS:
+            raise
+        except OSError:
+            # Whoever hung up may have said why.
+            with contextlib.suppress(OSError):
+                self.recv(1)
+            raise
 
 
 def make_context(trusted_roots: str) -> ssl.SSLContext:
     """Return a client context that trusts `system`, `azure` or a PEM file; raises Problem `configuration-invalid`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TlsSocket
     if trusted_roots == "system":
         context.set_default_verify_paths()
     else:
@@ -35,16 +79,50 @@ def make_context(trusted_roots: str) -> ssl.SSLContext:
     return context
 
 
+def shake_hands(connection: socket.socket, context: ssl.SSLContext, endpoint: Endpoint) -> TlsSocket:
+    """Make a TLS session of a connection, which is taken over; raises Problem `intercepted`, `tls-*`, `connection-*`.
+
+    How long it may take is the caller's to say, by an alarm.
+    """
+    # As bytes: the ssl module encodes text as an international name, whose tables cost 1 MiB.
+    secured: Any = context.wrap_socket(
+        connection, server_hostname=endpoint.host.encode(), do_handshake_on_connect=False
+    )
+    try:
+        secured.do_handshake()
+    except BaseException as error:
+        secured.close()
+        if isinstance(error, ssl.SSLError):
+            raise tls_problem(endpoint, error) from None
+        if isinstance(error, OSError):
+            raise connection_problem(endpoint, error) from None
+        raise
+    assert isinstance(secured, TlsSocket)
+    return secured
+
+
 def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
     """Name what failed in a handshake or later in the TLS session."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = printable(error.verify_message or "certificate not accepted")
+        reason = printable(error.verify_message or "certificate not accepted").rstrip(".")
         code = "tls-wrong-name" if error.verify_code in _NAMES else "intercepted"
         code = "tls-certificate-dates" if error.verify_code in _DATES else code
         return Problem(code, f"{endpoint} presents a certificate that cannot be accepted: {reason}")
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return Problem("connection-lost", f"{endpoint} closed the connection during TLS")
-    return Problem("tls-failed", f"TLS with {endpoint} failed: {printable(error.reason or error)}")
+    reason = error.reason or ""
+    if alert := _ALERT.search(reason):
+        name = alert[1].lower().replace("_", " ")
+        return Problem("tls-alert", f"{endpoint} ended TLS with the alert: {printable(_ALERTS.get(name, name))}")
+    return Problem("tls-failed", f"TLS with {endpoint} failed: {_FAILURES.get(reason) or printable(reason or error)}")
+
+
+def issuer_of(secured: TlsSocket) -> str:
+    """Return who issued the certificate that was accepted: `CN=..., O=...`, for people."""
+    certificate: dict[str, Any] = secured.getpeercert() or {}
+    names = {name: value for part in certificate.get("issuer", ()) for name, value in part}
+    shown = [f"{short}={names[name]}" for name, short in _NAME_PARTS.items() if name in names]
+    return printable(", ".join(shown), 100)
 
 
 def _root_files(trusted_roots: str) -> list[str]:

@@ -18,7 +18,15 @@ LAB = {
     "unshare": "util-linux",
 }
 # What tests use besides.
-OBSERVERS = {"faketime": "faketime", "ip": "iproute2", "mosquitto_pub": "mosquitto-clients", "strace": "strace"}
+OBSERVERS = {
+    "faketime": "faketime",
+    "ip": "iproute2",
+    "microsocks": "microsocks",
+    "mosquitto_pub": "mosquitto-clients",
+    "strace": "strace",
+    "tayga": "tayga",
+    "tinyproxy": "tinyproxy-bin",
+}
 
 
 def require(needed: Mapping[str, str]) -> None:

@@ -31,30 +31,35 @@ class EmulatorProcess:
     """`python -m dpsd.emulator` on loopback addresses of its own, at the standard ports; a context manager.
 
     directory: where it keeps its files, `events.jsonl` and `errors.txt` (stdout and stderr) among them. hubs: names
-    of hubs, which get addresses of their own; none: two hubs that are named by their addresses. enrollments, faults:
-    the contents of the files. switches: see `dpsd.emulator.switches`. retry-after is 1 s here unless a switch says so.
+    of hubs, with addresses or else at some of their own; none: two hubs that are named by their addresses.
+    enrollments, faults: the contents of the files. switches: see `dpsd.emulator.switches`; retry-after is 1 s here
+    unless a switch says so. address: DPS's, instead of one of its own. enter: the words before a command that is to
+    run in another namespace.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
-        hubs: Iterable[str] = (),
+        hubs: Iterable[str] | Mapping[str, str] = (),
         enrollments: Mapping[str, Any] | None = None,
         faults: Iterable[Mapping[str, Any]] = (),
         switches: Mapping[str, str | int] | None = None,
         port: int = 8883,
         websocket_port: int = 443,
         python: str = sys.executable,
+        address: str = "",
+        enter: Iterable[str] = (),
     ) -> None:
         self.directory = directory
-        self.address = next_address()
-        self.hubs = {name: next_address() for name in hubs} or {next_address(): "" for _ in range(2)}
+        self.address = address or next_address()
+        named = dict(hubs) if isinstance(hubs, Mapping) else {name: next_address() for name in hubs}
+        self.hubs = named or {next_address(): "" for _ in range(2)}
         self.ca = directory / "ca.pem"
         self.port, self.websocket_port = port, websocket_port
         self._events, self._errors = directory / "events.jsonl", directory / "errors.txt"
         self._write(enrollments or {}, faults)
-        self._command = [python, "-m", "dpsd.emulator", *self._options({"retry-after": 1, **(switches or {})})]
+        self._command = [*enter, python, "-m", "dpsd.emulator", *self._options({"retry-after": 1, **(switches or {})})]
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: list[dict[str, Any]] = []
         self._read = 0

@@ -28,6 +28,8 @@ class Board:
     def __init__(self, folder: Path, emulator: EmulatorProcess, registration_id: str = "") -> None:
         self.folder = folder
         self.emulator = emulator
+        self.enter: list[str] = []
+        """The words before a command that is to run in another namespace."""
         self.registration_id = registration_id or f"board-{os.getpid()}-{next(_NUMBERS)}"
         self.config, self.key = folder / "dpsd.toml", folder / "device.symkey"
         self.state, self.run = folder / "state", folder / "run"
@@ -46,7 +48,10 @@ class Board:
         path.write_text(key + "\n")
 
     def configure(self, **replaced: str) -> None:
-        """Write the configuration; replaced: TOML text by key, other than what a good board has."""
+        """Write the configuration; replaced: TOML text by key, other than what a good board has.
+
+        more, network: lines at the end of [credential] and [network].
+        """
         values = {
             "id_scope": f'"{self.emulator.id_scope}"',
             "global_endpoint": f'"{self.emulator.address}:{self.emulator.port}"',
@@ -54,32 +59,33 @@ class Board:
             "primary_key_file": f'"{self.key}"',
             "trusted_roots": f'"{self.emulator.ca}"',
             "more": "",
+            "network": "",
             "fleet": "volatile_window = 0",  # the tests' folders may be on an overlay
             **replaced,
         }
         self.config.write_text(
             "[dps]\nid_scope = {id_scope}\nglobal_endpoint = {global_endpoint}\nregistration_id = {registration_id}\n"
             '[credential]\ntype = "symmetric_key"\nprimary_key_file = {primary_key_file}\n{more}\n'
-            "[network]\ntrusted_roots = {trusted_roots}\n[fleet]\n{fleet}\n".format(**values)
+            "[network]\ntrusted_roots = {trusted_roots}\n{network}\n[fleet]\n{fleet}\n".format(**values)
         )
 
     def add(self, text: str) -> None:
         """Put more into the configuration."""
         self.config.write_text(f"{self.config.read_text()}{text}\n")
 
-    def use_certificate(self, device: str = "x509-group") -> None:
-        """Be one of the emulator's ready-made devices with a certificate."""
+    def use_certificate(self, device: str = "x509-group", network: str = "") -> None:
+        """Be one of the emulator's ready-made devices with a certificate; network: lines at the end of [network]."""
         place = self.emulator.device(device)
         self.config.write_text(
             f'[dps]\nid_scope = "{self.emulator.id_scope}"\n'
             f'global_endpoint = "{self.emulator.address}:{self.emulator.port}"\n[credential]\ntype = "x509"\n'
             f'certificate_file = "{place}/device.pem"\nprivate_key_file = "{place}/device.key"\n'
-            f'[network]\ntrusted_roots = "{self.emulator.ca}"\n[fleet]\nvolatile_window = 0\n'
+            f'[network]\ntrusted_roots = "{self.emulator.ca}"\n{network}\n[fleet]\nvolatile_window = 0\n'
         )
 
     def command(self, module: str, *words: str) -> list[str]:
         places = ["--config", str(self.config), "--state-dir", str(self.state), "--runtime-dir", str(self.run)]
-        return [sys.executable, "-m", module, *words, *places]
+        return [*self.enter, sys.executable, "-m", module, *words, *places]
 
     def dpsctl(self, *words: str, extra: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run dpsctl to its end; extra: more of an environment."""
@@ -87,6 +93,11 @@ class Board:
             self.command("dpsd.dpsctl", *words), env=environment(extra), cwd=ROOT, text=True, capture_output=True,
             timeout=LIMIT, check=False,
         )  # fmt: skip
+
+    def mqtt(self) -> dict[str, Any]:
+        """Return what connection.json says an MQTT client needs."""
+        found: dict[str, Any] = json.loads(self.connection.read_text())["mqtt"]
+        return found
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.run / "status.json").read_text())

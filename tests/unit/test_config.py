@@ -44,8 +44,10 @@ WRONG = {
     'credential.store = "sealed"': "is not available in this version; use files",
     'credential.certificate_file = "device.pem"': "is not an absolute path",
     'credential.certificate_file = "/etc/my device.pem"': "has a character that connection.env cannot carry",
-    'network.proxy = "http://proxy.example:3128"': "is not available in this version; leave it out",
-    'network.transport = "websocket"': "is not available in this version; use mqtt",
+    'network.proxy = "http://proxy.example"': "has no port; write http://proxy.example:PORT",
+    'network.proxy = "http://a:b@proxy.example:3128"': "holds a password; leave it out",
+    'network.proxy_password_file = "/etc/dpsd/p"': "is for the user in network.proxy, which has none",
+    'network.transport = "websockets"': "did you mean websocket?",
     'network.trusted_roots = "sistem"': "is not an absolute path",
     'hub.check = "never"': "is not one of before-ready or after-ready or off",
     'hub.allow = "a.example"': "expected a list of host name patterns",
@@ -74,6 +76,14 @@ def test_a_small_configuration_is_filled_with_defaults() -> None:
     assert config.credential.private_key_file == "/etc/dpsd/device.key"
     assert (config.network.transport, config.network.trusted_roots, config.network.proxy) == ("mqtt", "system", None)
     assert (config.hub.check, config.hub.allow, config.outputs.environment) == ("before-ready", (), True)
+
+
+def test_a_proxy_is_taken_with_its_password_file() -> None:
+    text = '[network]\nproxy = "{}"\nproxy_password_file = "/etc/dpsd/p"'
+    assert (
+        parse(GOOD, text.format("HTTP://me@proxy.example:3128/")).config.network.proxy == "http://me@proxy.example:3128"
+    )
+    assert parse(GOOD, text.format("environment")).config.network.proxy == "environment"
 
 
 def test_a_value_knows_the_line_it_comes_from() -> None:

@@ -18,7 +18,7 @@ from tests.unit.examples import CONNECTION, problem_of
 
 NAMES = (
     "IOTHUB_HOSTNAME", "IOTHUB_DEVICE_ID", "IOTHUB_AUTH", "X509_CERT_FILE", "X509_KEY_FILE", "IOTHUB_IDENTITY_SOCKET",
-    "IOTHUB_MQTT_PORT", "IOTHUB_MQTT_USERNAME",
+    "IOTHUB_MQTT_TRANSPORT", "IOTHUB_MQTT_PORT", "IOTHUB_MQTT_USERNAME",
 )  # fmt: skip
 FORBIDDEN = "'\"\\;` \n\r\t\0\x1b\x7fé\u2028"
 DEVICE_IDS = st.text(st.sampled_from("azAZ09.+%_#*?!(),=@$:-&|<>{}[]~^/"), min_size=1, max_size=40)
@@ -43,6 +43,7 @@ def test_a_shell_reads_the_environment_of_a_certificate(tmp_path: Path) -> None:
         "/etc/dpsd/device.pem",
         "/etc/dpsd/device.key",
         "unset",
+        "mqtt",
         "8883",
         "contoso.azure-devices.net/pi-1/?api-version=2021-04-12",
     ]
@@ -79,4 +80,4 @@ def test_no_format_names_what_belongs_to_others() -> None:
     assert sorted(FORMATS) == ["env", "json"]
     lines = FORMATS["env"](CONNECTION).decode().splitlines()
     assert not [line for line in lines if line.startswith(("IOTEDGE_", "HOSTNAME"))]
-    assert len(lines) == 7
+    assert len(lines) == 8

@@ -11,20 +11,22 @@ from hypothesis import strategies as st
 
 from dpsd.connection import Authentication, Connection, Mqtt, encode_connection, parse_connection
 from dpsd.errors import PROBLEMS, Problem, encode_problem
-from dpsd.progress import Done, Event, Failed, Step, Watch, encode_event, parse_event, parse_problem
+from dpsd.progress import Carry, Done, Event, Failed, Step, Watch, encode_event, parse_event, parse_problem
 from dpsd.record import Binding, Record, encode_record, parse_record, render_record
 from dpsd.shape import ShapeError, Table
 from tests.unit.examples import ANY_TEXT, CONNECTION, JSON_VALUES, RECORD
 
 OBJECTS = st.dictionaries(st.text(), JSON_VALUES, max_size=3)
 AUTHENTICATIONS = st.builds(Authentication, ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT)
-MQTT = st.builds(Mqtt, ANY_TEXT, st.integers(), ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, st.none() | ANY_TEXT)
+MAYBE = st.none() | ANY_TEXT
+MQTT = st.builds(Mqtt, ANY_TEXT, st.integers(), ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, MAYBE, MAYBE)
 CONNECTIONS = st.builds(
     Connection, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, AUTHENTICATIONS, MQTT, ANY_TEXT, ANY_TEXT, ANY_TEXT
 )
 BINDINGS = st.builds(Binding, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
 RECORDS = st.builds(Record, BINDINGS, OBJECTS, CONNECTIONS, st.none() | OBJECTS, st.booleans())
-EVENTS = st.builds(Step, ANY_TEXT) | st.builds(Watch, OBJECTS) | st.builds(Done, RECORDS, st.booleans())
+CARRIES = st.builds(Carry, MAYBE, st.booleans(), st.none() | st.floats(0, 1e9), MAYBE)
+EVENTS = CARRIES | st.builds(Step, ANY_TEXT) | st.builds(Watch, OBJECTS) | st.builds(Done, RECORDS, st.booleans())
 
 
 @given(CONNECTIONS)
@@ -41,6 +43,7 @@ def test_the_document_of_a_connection_is_the_promised_one() -> None:
         "private_key_file": "/etc/dpsd/device.key",
     }
     assert document["mqtt"]["port"] == 8883 and document["mqtt"]["proxy"] is None
+    assert "path" not in document["mqtt"]
 
 
 @given(RECORDS)

@@ -76,6 +76,9 @@ def tls_error(reason: str) -> ssl.SSLError:
         (ssl.SSLEOFError(8, "eof"), "connection-lost"),
         (ssl.SSLZeroReturnError(6, "closed"), "connection-lost"),
         (tls_error("odd\x1b"), "tls-failed"),
+        (tls_error("UNSUPPORTED_PROTOCOL"), "tls-failed"),
+        (tls_error("TLSV1_ALERT_UNKNOWN_CA"), "tls-alert"),
+        (tls_error("SSLV3_ALERT_HANDSHAKE_FAILURE"), "tls-alert"),
     ],
 )
 def test_an_error_of_tls_is_named(error: ssl.SSLError, code: str) -> None:
@@ -83,3 +86,9 @@ def test_an_error_of_tls_is_named(error: ssl.SSLError, code: str) -> None:
     assert problem.code == code and code in PROBLEMS
     assert "dps.example:8883" in problem.sentence
     assert problem.sentence.isprintable() and problem.sentence.isascii()
+
+
+def test_an_alert_is_told_in_words() -> None:
+    assert tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_UNKNOWN_CA")).sentence.endswith("the alert: unknown ca")
+    old = tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_PROTOCOL_VERSION"))
+    assert old.sentence.endswith("protocol version, so it does not speak TLS 1.2 nor 1.3")

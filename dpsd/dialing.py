@@ -1,0 +1,75 @@
+"""How the network setting reaches a host: directly, or through the proxy. Floor 3."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
+
+from dpsd.errors import Problem
+from dpsd.link import check_interface, check_routes
+from dpsd.protocol.identifiers import Endpoint
+from dpsd.proxies import Proxy
+from dpsd.resolve import Address, literal, resolve
+from dpsd.settings import Network
+from dpsd.steps import Report, step
+from dpsd.tcp import connect
+from dpsd.tunnel import dig, effective_proxy
+
+_LINK = ("no-interface", "radio-blocked", "no-route")
+"""Problems of this board's own end, whatever was to be reached."""
+
+
+class Dial(NamedTuple):
+    """How a host is reached. connect: to a port of it, raises Problem."""
+
+    connect: Callable[[Endpoint], socket.socket]
+    proxy: Proxy | None = None
+
+    def __str__(self) -> str:
+        return "" if self.proxy is None else f" through {self.proxy}"
+
+
+def make_dial(network: Network, host: str, report: Report) -> Dial:
+    """Find out how to reach `host`, its addresses or the proxy's included: they serve for every port.
+
+    Raises Problem `configuration-invalid`, `name-not-resolved`, `dns-*`, `no-interface`, `radio-blocked`, `no-route`
+    or `proxy-unreachable`.
+    """
+    proxy = effective_proxy(network.proxy, host)
+    if proxy is None:
+        addresses = _addresses(host, report, check_routes)
+        return Dial(lambda endpoint: connect(endpoint, addresses))
+    try:
+        proxy_addresses = _addresses(proxy.endpoint.host, report)
+    except Problem as problem:
+        _raise_of_proxy(proxy, problem)
+    file = network.proxy_password_file
+    return Dial(lambda endpoint: dig(_reach(proxy, proxy_addresses), proxy, file, endpoint), proxy)
+
+
+def _addresses(host: str, report: Report, check: Callable[[], None] = lambda: None) -> tuple[Address, ...]:
+    """Resolve a host. check: raises what else is told when the name servers cannot be asked; a proxy may be near."""
+    if addresses := literal(host):
+        return addresses
+    with step(f"resolving {host}", report):
+        try:
+            return resolve(host)
+        except Problem as problem:
+            if problem.code != "name-not-resolved":
+                check_interface()
+                check()
+            raise
+
+
+def _reach(proxy: Proxy, addresses: tuple[Address, ...]) -> socket.socket:
+    try:
+        return connect(proxy.endpoint, addresses)
+    except Problem as problem:
+        _raise_of_proxy(proxy, problem)
+
+
+def _raise_of_proxy(proxy: Proxy, problem: Problem) -> NoReturn:
+    if problem.code in _LINK:
+        raise problem
+    raise Problem("proxy-unreachable", f"the proxy {proxy} cannot be reached: {problem.sentence}") from None

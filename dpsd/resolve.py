@@ -1,0 +1,81 @@
+"""From a name to addresses, within a time limit and with what went wrong named. Floor 2.
+
+The C library's resolver cannot be interrupted: it waits on after a signal, and Python's handler runs only when it is
+done. So a thread of its own asks, and is left behind when the time is over; it ends with the attempt's process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Any, NamedTuple
+
+from dpsd.errors import Problem
+
+LIMIT = 20
+"""Seconds for an answer, below those of a step."""
+SLOW = 4
+"""Seconds. The C library waits 5 s for each try at a name server, and says EAI_AGAIN for silence and SERVFAIL alike."""
+_NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY}
+
+
+class Address(NamedTuple):
+    """One address of a name, as sockets want it; its port is still to be set."""
+
+    family: int
+    sockaddr: tuple[Any, ...]
+
+    def at(self, port: int) -> tuple[Any, ...]:
+        """Return the socket address of a port there."""
+        return (self.sockaddr[0], port, *self.sockaddr[2:])
+
+
+def literal(host: str) -> tuple[Address, ...]:
+    """Return the address that `host` is; nothing if it is a name."""
+    with contextlib.suppress(socket.gaierror):
+        return _ask(host, socket.AI_NUMERICHOST)
+    return ()
+
+
+def resolve(host: str) -> tuple[Address, ...]:
+    """Return all addresses of `host`, at least one, the system's favourite first.
+
+    Raises Problem `name-not-resolved`, `dns-unavailable` or `dns-no-answer`.
+    """
+    return literal(host) or _resolve_name(host)
+
+
+def _resolve_name(host: str) -> tuple[Address, ...]:
+    answers: list[tuple[Address, ...] | OSError] = []
+
+    def ask() -> None:
+        try:
+            answers.append(_ask(host))
+        except OSError as error:
+            answers.append(error)
+
+    started = time.monotonic()
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(LIMIT)
+    if not answers:
+        raise Problem("dns-no-answer", f"the name servers have not answered for {host} within {LIMIT} s")
+    if isinstance(answers[0], OSError):
+        raise _problem(host, answers[0], time.monotonic() - started)
+    return answers[0]
+
+
+def _ask(host: str, flags: int = 0) -> tuple[Address, ...]:
+    """Ask the C library; by bytes, since text would load the tables of international names (1 MiB)."""
+    found = socket.getaddrinfo(host.encode(), None, type=socket.SOCK_STREAM, flags=flags)
+    return tuple(Address(family, sockaddr) for family, _, _, _, sockaddr in found)
+
+
+def _problem(host: str, error: OSError, seconds: float) -> Problem:
+    if error.errno in _NO_SUCH_NAME:
+        return Problem("name-not-resolved", f"cannot resolve {host}: {error.strerror}")
+    if seconds >= SLOW:
+        return Problem("dns-no-answer", f"the name servers have not answered for {host} within {seconds:.0f} s")
+    return Problem("dns-unavailable", f"cannot resolve {host} now: {error.strerror}")

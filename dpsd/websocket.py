@@ -1,0 +1,166 @@
+"""MQTT's bytes over WebSocket, for paho to use like a socket. Floor 2; the bytes are `protocol.websocket`'s.
+
+paho has a WebSocket of its own, which is not used: it answers a ping with an unmasked frame, upon which a server must
+end the connection (RFC 6455, section 5.1), it does not tell the status of a refused upgrade, and 1.6 and 2.x differ.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import select
+import ssl
+import time
+
+from dpsd.errors import Problem, ProtocolError
+from dpsd.protocol.identifiers import Endpoint
+from dpsd.protocol.websocket import (
+    BINARY,
+    CLOSE,
+    GUID,
+    HEAD_LIMIT,
+    PING,
+    PONG,
+    Answer,
+    Unframer,
+    encode_frame,
+    encode_upgrade,
+    parse_answer,
+)
+from dpsd.tcp import connection_problem
+from dpsd.text import printable
+from dpsd.tls import TlsSocket, issuer_of, tls_problem
+from dpsd.transports import WEBSOCKET_PORT
+
+SEND_LIMIT = 5
+"""Seconds that a frame may wait for a peer that does not read."""
+_CHUNK = 16 * 1024
+_END_OF_HEAD = b"\r\n\r\n"
+_NORMAL_CLOSURE = (1000).to_bytes(2, "big")
+
+
+class WebSocket:
+    """Frames outside, a stream of bytes inside; its methods are a non-blocking TLS socket's, as far as paho goes."""
+
+    def __init__(self, connection: TlsSocket, received: bytes) -> None:
+        """received: what came behind the answer to the upgrade; raises ProtocolError."""
+        self._connection = connection
+        self._unframer = Unframer()
+        self._data = bytearray()
+        self._closed = False
+        self._take(received)
+
+    @property
+    def failure(self) -> ssl.SSLError | None:
+        return self._connection.failure
+
+    def recv(self, size: int) -> bytes:
+        """Return at most `size` bytes, none at the end; raises ssl.SSLWantReadError, OSError, ProtocolError."""
+        while not self._data and not self._closed:
+            received = self._connection.recv(_CHUNK)
+            self._closed = self._closed or not received
+            self._take(received)
+        chunk = bytes(self._data[:size])
+        del self._data[:size]
+        return chunk
+
+    def send(self, data: bytes) -> int:
+        """Send all of `data` as one frame; raises OSError."""
+        self._write(BINARY, bytes(data))
+        return len(data)
+
+    def pending(self) -> int:
+        """Return how many bytes there are that no select will tell of."""
+        return len(self._data) or self._connection.pending()
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def setblocking(self, blocking: bool) -> None:
+        self._connection.setblocking(blocking)
+
+    def close(self) -> None:
+        """Say so as far as the connection still takes it, and close."""
+        try:
+            if not self._closed:
+                self._connection.setblocking(False)
+                self._connection.send(encode_frame(CLOSE, _NORMAL_CLOSURE, os.urandom(4)))
+        except OSError:
+            pass
+        finally:
+            self._connection.close()
+
+    def _take(self, received: bytes) -> None:
+        for piece in self._unframer.receive(received):
+            if piece.opcode == BINARY and not self._closed:
+                self._data += piece.payload
+            elif piece.opcode == PING and not self._closed:
+                self._write(PONG, piece.payload)
+            elif piece.opcode == CLOSE and not self._closed:
+                self._write(CLOSE, piece.payload[:2])
+                self._closed = True
+
+    def _write(self, opcode: int, payload: bytes) -> None:
+        """Send a whole frame, for half a one would spoil the next."""
+        frame = memoryview(encode_frame(opcode, payload, os.urandom(4)))
+        end = time.monotonic() + SEND_LIMIT
+        while frame:
+            try:
+                frame = frame[self._connection.send(frame) :]
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                if not select.select([], [self._connection], [], max(0, end - time.monotonic()))[1]:
+                    raise TimeoutError from None
+
+
+def upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
+    """Open a WebSocket on a TLS session, which is taken over.
+
+    Raises Problem `intercepted` for any answer but a WebSocket's, `connection-lost`, `connection-failed`, `tls-*`.
+    """
+    try:
+        return _upgrade(connection, endpoint, path)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, ssl.SSLError):
+            raise tls_problem(endpoint, error) from None
+        if isinstance(error, OSError):
+            raise connection_problem(endpoint, error) from None
+        raise
+
+
+def _upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
+    key = base64.b64encode(os.urandom(16)).decode()
+    shown = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    host = shown if endpoint.port == WEBSOCKET_PORT else str(endpoint)
+    connection.sendall(encode_upgrade(host, path, key))
+    head, rest = _read_head(connection, endpoint)
+    try:
+        _check(parse_answer(head), key)
+        return WebSocket(connection, rest)
+    except ProtocolError as error:
+        said = f"{endpoint} does not answer as a WebSocket: {error}"
+        raise Problem("intercepted", f"{said}; its certificate is issued by {issuer_of(connection)}") from None
+
+
+def _read_head(connection: TlsSocket, endpoint: Endpoint) -> tuple[bytes, bytes]:
+    """Return the answer without its empty line, and what came behind; a head that never ends is cut off."""
+    received = b""
+    while _END_OF_HEAD not in received and len(received) < HEAD_LIMIT:
+        chunk = connection.recv(_CHUNK)
+        if not chunk:
+            raise Problem("connection-lost", f"{endpoint} closed the connection in the middle of the upgrade")
+        received += chunk
+    head, _, rest = received.partition(_END_OF_HEAD)
+    return head, rest
+
+
+def _check(answer: Answer, key: str) -> None:
+    if answer.status != 101:
+        server = answer.headers.get("server")
+        raise ProtocolError(f"HTTP status {answer.status}" + (f" from {printable(server, 60)}" if server else ""))
+    digest = hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()
+    if answer.headers.get("sec-websocket-accept") != base64.b64encode(digest).decode():
+        raise ProtocolError("it has not read the request")
+    if answer.headers.get("sec-websocket-protocol", "").lower() != "mqtt":
+        raise ProtocolError("it does not take the subprotocol mqtt")
