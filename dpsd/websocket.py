@@ -71,8 +71,8 @@ class WebSocket:
         return len(data)
 
     def pending(self) -> int:
-        """Return how many bytes there are that no select will tell of."""
-        return len(self._data) or self._connection.pending()
+        """Return how many bytes there are that no select will tell of; 1 for the end that a close frame brought."""
+        return len(self._data) or self._connection.pending() or int(self._closed)
 
     def fileno(self) -> int:
         return self._connection.fileno()

@@ -8,7 +8,10 @@ import ssl
 import time
 
 import pytest
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection
+from websockets.typing import Subprotocol
 
 from tests.emulator_process import EmulatorProcess, next_address
 from tests.sockets.board import Board, Daemon
@@ -111,6 +114,26 @@ def test_frames_and_packets_need_not_coincide(name: str, board: Board, emulator:
 
 def test_a_close_frame_is_a_lost_connection(board: Board, emulator: EmulatorProcess) -> None:
     with relay(emulator, lambda client, data: client.close(1001)) as where:
+        board.configure(network=WEBSOCKET, global_endpoint=f'"{where}"')
+        ended = board.dpsctl("provision")
+    assert "dpsd: connection-lost: " in ended.stderr
+
+
+def test_a_close_frame_is_enough_behind_data_on_an_open_connection(board: Board, emulator: EmulatorProcess) -> None:
+    def talk(connection: socket.socket) -> None:
+        protocol = ServerProtocol(subprotocols=[Subprotocol("mqtt")])
+        protocol.receive_data(connection.recv(4096))
+        (request,) = protocol.events_received()
+        assert isinstance(request, Request)
+        protocol.send_response(protocol.accept(request))
+        connection.sendall(b"".join(protocol.data_to_send()))
+        connection.recv(4096)
+        protocol.send_binary(b"\x20\x02\0\0")
+        protocol.send_close(1001)
+        connection.sendall(b"".join(protocol.data_to_send()))
+        time.sleep(40)
+
+    with server(emulator.address, talk, server_context(emulator)) as where:
         board.configure(network=WEBSOCKET, global_endpoint=f'"{where}"')
         ended = board.dpsctl("provision")
     assert "dpsd: connection-lost: " in ended.stderr
