@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from dpsd.emulator.faults import DEEDS, MOMENTS
+from dpsd.emulator.deeds import DEEDS, MOMENTS
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.bad_answers import FAILURES, HUB_FAILURES, REPLY, ROWS, SILENT, SURVIVED, Row
 from tests.sockets.board import Board, Daemon
