@@ -105,7 +105,10 @@ class Session:
 
     def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1 and await the SUBACK; raises also `mqtt-subscribe-refused`."""
-        _, message_id = self._client.subscribe(topic_filter, 1)
+        try:
+            _, message_id = self._client.subscribe(topic_filter, 1)
+        except OSError as error:  # paho 1.6 lets errors of TLS out, paho 2 tells of them later
+            raise self._failed(error) from None
         while True:
             event = self._next()
             if isinstance(event, _Closed):
@@ -117,7 +120,10 @@ class Session:
 
     def publish(self, topic: str, body: bytes) -> None:
         """Publish at QoS 1; the answer is awaited, not the PUBACK."""
-        self._client.publish(topic, body, 1)
+        try:
+            self._client.publish(topic, body, 1)
+        except OSError as error:
+            raise self._failed(error) from None
 
     def receive(self) -> Message:
         """Return the next message."""

@@ -26,8 +26,8 @@ _DATES = {9, 10}
 """OpenSSL's verify codes for "not yet valid" and "expired"."""
 _NAMES = {62, 63, 64}
 """OpenSSL's verify codes for a host name, e-mail or IP address that does not match."""
-_ALERT = re.compile(r"ALERT_(\w+)$")
-"""OpenSSL's reasons for an alert that came in: TLSV1_ALERT_UNKNOWN_CA, SSLV3_ALERT_HANDSHAKE_FAILURE, ..."""
+_ALERT = re.compile(r"(?:SSLV3_ALERT|TLSV1_ALERT|TLSV13_ALERT|TLSV1)_(\w+)$")
+"""OpenSSL's reasons for an alert that came in: SSLV3_ALERT_HANDSHAKE_FAILURE, TLSV1_UNRECOGNIZED_NAME, ..."""
 _ALERTS = {"protocol version": "protocol version, so it does not speak TLS 1.2 nor 1.3"}
 _FAILURES = {
     "UNSUPPORTED_PROTOCOL": "the server offers only TLS versions that are too old; 1.2 is needed",

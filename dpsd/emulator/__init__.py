@@ -4,7 +4,7 @@ It shares the grammar of `dpsd.protocol` with the daemon and imports nothing els
 
     server       listeners, the world's life
     session      one connection: packets in, steps out
-    wire         its bytes: tls_stream, websocket, packets; and what goes wrong on purpose: faults, spoil
+    wire         its bytes: tls_stream, websocket, packets; and what goes wrong on purpose: faults, deeds, spoil
     dps_service, hub_service           what DPS and a hub answer; pure, time comes in
     attestation, allocation, provisioning      who a device is, which hub it gets, what its hub is told
     world, enrollments, switches       what exists, and what is configured

@@ -15,8 +15,9 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from dpsd.emulator import spoil
+from dpsd.emulator.deeds import ALERTS, FRAMES
 from dpsd.emulator.events import EventLog
-from dpsd.emulator.faults import ALERTS, FRAMES, Fault, Faults, Moment
+from dpsd.emulator.faults import Fault, Faults, Moment
 from dpsd.emulator.packets import ClientPacket, Framing, ServerPacket, encode_packet
 from dpsd.emulator.tls_stream import CHUNK, Offer, TlsStream
 from dpsd.emulator.websocket import WebSocketStream

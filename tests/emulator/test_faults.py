@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dpsd.emulator import faults as language
-from dpsd.emulator.faults import DEEDS, MOMENTS, Faults, Moment, parse_faults
+from dpsd.emulator.deeds import DEEDS, MOMENTS
+from dpsd.emulator.faults import Faults, Moment, parse_faults
 from dpsd.emulator.spoil import altered, pieces
 from dpsd.emulator.steps import Answer
 from dpsd.protocol.dps import Reply

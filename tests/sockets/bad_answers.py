@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from dpsd.emulator.deeds import ALERTS
+
 Row = dict[str, Any]
 
 
@@ -23,7 +25,8 @@ UNAVAILABLE = End("dps-unavailable", 69)
 THROTTLED = End("dps-throttled", 75)
 ASSIGNING = End("dps-assigning", 75)
 REJECTED = End("mqtt-rejected", 77)
-ALERT = End("tls-failed", 69)
+ALERT = End("tls-alert", 69)
+INTERCEPTED = End("intercepted", 69)
 
 REPLY: Row = {"on": "register-reply", "do": "reply"}
 POLL: Row = {"on": "poll-reply", "do": "reply"}
@@ -56,17 +59,15 @@ FAILURES: dict[str, tuple[Row, End]] = {
         End("tls-certificate-dates", 69),
     ),
     "a wrong name": ({"on": "accept", "do": "certificate", "which": "wrong-name"}, End("tls-wrong-name", 69)),
-    "an unknown authority": ({"on": "accept", "do": "certificate", "which": "unknown-ca"}, End("intercepted", 69)),
+    "an unknown authority": ({"on": "accept", "do": "certificate", "which": "unknown-ca"}, INTERCEPTED),
     "TLS 1.0": ({"on": "accept", "do": "tls", "version": "1.0"}, ALERT),
     "TLS 1.1": ({"on": "accept", "do": "tls", "version": "1.1"}, ALERT),
     "TLS 1.1 of an old server": ({"on": "accept", "do": "raw", "hex": OLD_HELLO}, End("tls-failed", 69)),
     "no TLS": ({"on": "accept", "do": "raw", "hex": b"SSH-2.0-OpenSSH\r\n".hex()}, End("tls-failed", 69)),
     "noise": ({"on": "accept", "do": "raw", "size": 500}, End("tls-failed", 69)),
-    "an alert for the hello": ({"on": "accept", "do": "alert", "which": "handshake-failure"}, ALERT),
-    "an alert of access denied": ({"on": "accept", "do": "alert", "which": "access-denied"}, ALERT),
+    **{f"the alert {which}": ({"on": "accept", "do": "alert", "which": which}, ALERT) for which in ALERTS},
     "an alert for the client": ({"on": "accept", "do": "tls", "version": "1.2", "trust": "none"}, ALERT),
-    # TLS 1.3 tells a client that its certificate is refused when the handshake is over, and paho that as a lost one.
-    "an alert after TLS 1.3": ({"on": "accept", "do": "tls", "version": "1.3", "trust": "none"}, LOST),
+    "an alert after TLS 1.3": ({"on": "accept", "do": "tls", "version": "1.3", "trust": "none"}, ALERT),
     # MQTT
     "CONNACK 1": ({"on": "connack", "do": "code", "code": 1}, REJECTED),
     "CONNACK 2": ({"on": "connack", "do": "code", "code": 2}, REJECTED),
@@ -127,10 +128,46 @@ HUB_FAILURES: dict[str, tuple[Row, End]] = {
     ),
     "the hub is intercepted": (
         {"on": "accept", "do": "certificate", "which": "unknown-ca", "nth": 2},
-        End("intercepted", 69),
+        INTERCEPTED,
     ),
 }
 """Rows that end an attempt when it tries the assigned hub."""
+
+HTTP: Row = {"on": "upgrade-reply", "do": "http"}
+UPGRADED: Row = {**HTTP, "status": 101}
+WEBSOCKET_FAILURES: dict[str, tuple[Row, End]] = {
+    **{
+        f"{deed} at {moment}": ({"on": moment, "do": deed}, LOST)
+        for moment in ("upgrade", "upgrade-reply", "register")
+        for deed in ("drop", "reset", "hang-up")
+    },
+    "half an upgrade": ({"on": "upgrade-reply", "do": "cut", "size": 40}, LOST),
+    "no HTTP": ({"on": "upgrade-reply", "do": "raw", "hex": b"SSH-2.0-OpenSSH\r\n\r\n".hex()}, INTERCEPTED),
+    "HTTP before its time": ({"on": "upgrade", "do": "raw", "hex": b"\r\n".hex()}, INTERCEPTED),
+    "two upgrades": ({"on": "upgrade-reply", "do": "duplicate"}, REJECTED),
+    "a login page": ({**HTTP, "status": 200, "body": "<html>log in</html>"}, INTERCEPTED),
+    "a redirection": ({**HTTP, "status": 302, "headers": {"Location": "http://portal.example/"}}, INTERCEPTED),
+    "HTTP status 503": ({**HTTP, "status": 503}, INTERCEPTED),
+    "an upgrade by somebody else": ({**UPGRADED, "headers": {"Sec-WebSocket-Accept": "AAAA"}}, INTERCEPTED),
+    "an upgrade to nothing": ({**UPGRADED, "headers": {"Sec-WebSocket-Protocol": None}}, INTERCEPTED),
+    "a close frame for CONNACK": ({"on": "connack", "do": "frame", "kind": "close", "hex": "03e9"}, LOST),
+    "a close frame for a reply": ({"on": "register-reply", "do": "frame", "kind": "close"}, LOST),
+    "text for CONNACK": ({"on": "connack", "do": "frame", "kind": "text", "hex": "6869"}, REJECTED),
+    "text for a reply": ({"on": "register-reply", "do": "frame", "kind": "text", "hex": "6869"}, INVALID),
+    "an opcode unheard of": ({"on": "register-reply", "do": "frame", "kind": "reserved"}, INVALID),
+    "half a frame": ({"on": "register-reply", "do": "cut", "size": 9}, LOST),
+}
+"""Rows that end an attempt over WebSocket."""
+
+WEBSOCKET_SURVIVED: dict[str, Row] = {
+    "a ping": {"on": "suback", "do": "frame", "kind": "ping", "hex": "01"},
+    "a pong that nobody asked": {"on": "suback", "do": "frame", "kind": "pong"},
+    "a packet over frames": {"on": "register-reply", "do": "split", "size": 7},
+    "a frame of packets": {"on": "puback", "do": "join"},
+    "a message in fragments": {"on": "register-reply", "do": "fragment", "size": 7},
+    "a single fragment": {"on": "poll-reply", "do": "fragment", "size": 5000},
+}
+"""Rows under which the device is provisioned all the same over WebSocket."""
 
 SURVIVED: dict[str, Row] = {
     "everything twice": {"on": "register-reply", "do": "duplicate"},
@@ -161,4 +198,9 @@ SILENT: dict[str, Row] = {
 }
 """Rows that end an attempt by `no-answer`, 30 s later."""
 
-ROWS: list[Row] = [*(row for row, _ in (FAILURES | HUB_FAILURES).values()), *SURVIVED.values(), *SILENT.values()]
+_FAILING = (FAILURES, HUB_FAILURES, WEBSOCKET_FAILURES)
+_OTHER = (SURVIVED, WEBSOCKET_SURVIVED, SILENT)
+ROWS: list[Row] = [
+    *(row for table in _FAILING for row, _ in table.values()),
+    *(row for table in _OTHER for row in table.values()),
+]

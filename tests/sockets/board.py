@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dpsd.protocol.sas import derive_device_key, parse_key
 from tests.emulator_process import ROOT, EmulatorProcess
 
@@ -82,6 +84,12 @@ class Board:
             f'certificate_file = "{place}/device.pem"\nprivate_key_file = "{place}/device.key"\n'
             f'[network]\ntrusted_roots = "{self.emulator.ca}"\n{network}\n[fleet]\nvolatile_window = 0\n'
         )
+
+    def use_websocket(self) -> None:
+        """Speak MQTT inside WebSocket; skips the test where its port is not permitted."""
+        if not self.emulator.websocket_port:
+            pytest.skip("port 443 is not permitted here")
+        self.configure(network='transport = "websocket"')
 
     def command(self, module: str, *words: str) -> list[str]:
         places = ["--config", str(self.config), "--state-dir", str(self.state), "--runtime-dir", str(self.run)]

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from dpsd.emulator.faults import DEEDS, MOMENTS
+from dpsd.emulator.deeds import DEEDS, MOMENTS
 from tests.emulator_process import EmulatorProcess
-from tests.sockets.bad_answers import FAILURES, HUB_FAILURES, REPLY, ROWS, SILENT, SURVIVED, Row
+from tests.sockets.bad_answers import (
+    FAILURES,
+    HUB_FAILURES,
+    REPLY,
+    ROWS,
+    SILENT,
+    SURVIVED,
+    WEBSOCKET_FAILURES,
+    WEBSOCKET_SURVIVED,
+    End,
+    Row,
+)
 from tests.sockets.board import Board, Daemon
 
 ELSEWHERE = {
     **dict.fromkeys(("telemetry", "twin", "twin-reply"), "dpsd sends no message and reads no twin"),
     **dict.fromkeys(("unsubscribe", "unsuback"), "dpsd keeps its subscription to the end"),
     **dict.fromkeys(("ping", "pingresp"), "no attempt is quiet for the 60 s after which dpsd would send one"),
-    **dict.fromkeys(("upgrade", "upgrade-reply", "http", "frame", "fragment"), "WebSocket"),
 }
 """Moments and deeds that tests/emulator uses, for what dpsd does not do."""
 
 
 @pytest.mark.parametrize("name", FAILURES | HUB_FAILURES)
 def test_bad_answer_is_a_named_problem(name: str, board: Board, emulator: EmulatorProcess) -> None:
-    row, end = (FAILURES | HUB_FAILURES)[name]
+    check_failure(*(FAILURES | HUB_FAILURES)[name], board, emulator)
+
+
+@pytest.mark.parametrize("name", WEBSOCKET_FAILURES)
+def test_bad_answer_over_websocket_is_a_named_problem(name: str, board: Board, emulator: EmulatorProcess) -> None:
+    board.use_websocket()
+    check_failure(*WEBSOCKET_FAILURES[name], board, emulator)
+
+
+def check_failure(row: Row, end: End, board: Board, emulator: EmulatorProcess) -> None:
     emulator.replace(faults=[{**row, "times": 0}])
     ended = board.dpsctl("provision")
     assert f"dpsd: {end.code}: " in ended.stderr, ended.stderr
@@ -43,6 +62,11 @@ def test_odd_answers_are_survived(tmp_path: Path, emulator: EmulatorProcess) -> 
     assert all((tmp_path / name / "state/connection.json").exists() for name in SURVIVED)
 
 
+def test_odd_frames_are_survived(tmp_path: Path, emulator: EmulatorProcess) -> None:
+    ended = provision_under(WEBSOCKET_SURVIVED, tmp_path, emulator, Board.use_websocket)
+    assert {name: one.stderr for name, one in ended.items() if one.returncode != 0} == {}
+
+
 def test_tls_1_3_is_spoken(board: Board, emulator: EmulatorProcess) -> None:
     emulator.replace(faults=[{"on": "accept", "do": "tls", "version": "1.3"}])
     assert board.dpsctl("provision").returncode == 0
@@ -55,10 +79,15 @@ def test_silence_at_any_packet_ends_in_no_answer(tmp_path: Path, emulator: Emula
 
 
 def provision_under(
-    rows: Mapping[str, Row], folder: Path, emulator: EmulatorProcess
+    rows: Mapping[str, Row],
+    folder: Path,
+    emulator: EmulatorProcess,
+    prepare: Callable[[Board], None] = lambda board: None,
 ) -> dict[str, CompletedProcess[str]]:
     """Run `dpsctl provision` for a board under each row, side by side."""
     boards = [Board(folder / name, emulator) for name in rows]
+    for board in boards:
+        prepare(board)
     pairs = zip(rows.values(), boards, strict=True)
     emulator.replace(faults=[{"times": 0, **row, "client": board.registration_id} for row, board in pairs])
     with ThreadPoolExecutor(len(boards)) as pool:

@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.emulator_process import ROOT, EmulatorProcess
-from tests.sockets.bad_answers import FAILURES
+from tests.sockets.bad_answers import FAILURES, WEBSOCKET_FAILURES, End, Row
 from tests.sockets.board import Board, Daemon, environment
 
 FEW, MANY = 30, 1000
@@ -51,6 +51,7 @@ class Footprint(NamedTuple):
     memory: int
 
 
+Table = Mapping[str, tuple[Row, End]]
 Failing = Callable[[], str]
 """Makes one attempt and returns the code of its problem."""
 
@@ -74,9 +75,9 @@ def files(folder: Path) -> dict[str, tuple[int, int, int]]:
     return {name: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
-def fail(times: int, failing: Failing, emulator: EmulatorProcess) -> None:
+def fail(times: int, failing: Failing, emulator: EmulatorProcess, table: Table = FAILURES) -> None:
     """Fail in one way after the other, in a mixed order, each time as the table says, and always the same at last."""
-    failures = random.Random(1).sample(list(FAILURES.values()), len(FAILURES))
+    failures = random.Random(1).sample(list(table.values()), len(table))
     for row, end in [*itertools.islice(itertools.cycle(failures), times), failures[0]]:
         emulator.replace(faults=[{**row, "times": 0}])
         assert failing() == end.code, row
@@ -135,4 +136,13 @@ def test_attempts_in_one_process_leave_nothing_in_it(times: int, board: Board, e
         fail(times // 3, failing, emulator)
         before = footprint(pid)
         fail(times, failing, emulator)
+        check_unchanged(before, footprint(pid))
+
+
+def test_attempts_over_websocket_leave_nothing_either(board: Board, emulator: EmulatorProcess) -> None:
+    board.use_websocket()
+    with failing_process(board) as (pid, failing):
+        fail(FEW // 3, failing, emulator, WEBSOCKET_FAILURES)
+        before = footprint(pid)
+        fail(FEW, failing, emulator, WEBSOCKET_FAILURES)
         check_unchanged(before, footprint(pid))

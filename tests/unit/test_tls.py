@@ -79,6 +79,8 @@ def tls_error(reason: str) -> ssl.SSLError:
         (tls_error("UNSUPPORTED_PROTOCOL"), "tls-failed"),
         (tls_error("TLSV1_ALERT_UNKNOWN_CA"), "tls-alert"),
         (tls_error("SSLV3_ALERT_HANDSHAKE_FAILURE"), "tls-alert"),
+        (tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "tls-alert"),
+        (tls_error("TLSV1_UNRECOGNIZED_NAME"), "tls-alert"),
     ],
 )
 def test_an_error_of_tls_is_named(error: ssl.SSLError, code: str) -> None:
