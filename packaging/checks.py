@@ -28,7 +28,8 @@ def test(arguments: Sequence[str]) -> int:
     marks = [] if "--full" in arguments else ["-m", "not full"]
     if chosen:
         return pytest(python, [*marks, *chosen])
-    return lint(python) or with_old_paho(python, marks) or pytest(python, marks)
+    side_by_side = [*marks, f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=loadgroup"]
+    return lint(python) or with_old_paho(python, side_by_side) or pytest(python, side_by_side)
 
 
 def lint(python: Path) -> int:

@@ -1,19 +1,26 @@
-"""What all tests share: those marked `root` are left out where nothing can be booted."""
+"""What all tests share: which of them run side by side, and which are left out where nothing can be booted."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import namespace
 import pytest
 
 LAB = "needs root and its lab: run ./dev test as root"
+ONE_BY_ONE = ("boot", "package")
+"""Folders whose tests share Debian roots."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, and say so, what needs Debian roots, when this is not `./dev test` run by root."""
-    if os.environ.get(namespace.INSIDE) == "mounted":
-        return
+    """Keep the tests of a file together, and skip, saying so, what needs Debian roots unless `./dev test` has them."""
+    mounted = os.environ.get(namespace.INSIDE) == "mounted"
     for item in items:
-        if item.get_closest_marker("root"):
+        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
+        if item.get_closest_marker("root") and not mounted:
             item.add_marker(pytest.mark.skip(reason=LAB))
+
+
+def _group(path: Path) -> str:
+    return "lab" if path.parent.name in ONE_BY_ONE else str(path)
