@@ -30,9 +30,9 @@ def device(emulator: EmulatorProcess) -> Iterator[Device]:
         yield opened
 
 
-def connect(emulator: EmulatorProcess, device: Device, **fault: Any) -> None:
-    """Open WebSocket and send CONNECT; its CONNACK suffers the fault."""
-    emulator.replace(faults=[{"on": "connack", **fault}])
+def connect(emulator: EmulatorProcess, device: Device, *more: dict[str, Any], **fault: Any) -> None:
+    """Open WebSocket and send CONNECT; its CONNACK suffers the fault, and what follows the rows of `more`."""
+    emulator.replace(faults=[{"on": "connack", **fault}, *more])
     upgrade(device)
     device.send(frame(connect_packet(NAME, f"{emulator.id_scope}/registrations/{NAME}/api-version=2019-03-31")))
 
@@ -114,8 +114,7 @@ def test_packets_are_joined_in_a_frame(emulator: EmulatorProcess, device: Device
 
 
 def test_silence_sends_no_frame_either(emulator: EmulatorProcess, device: Device) -> None:
-    connect(emulator, device, do="silence")
-    emulator.replace(faults=[{"on": "pingresp", "do": "fragment", "size": 1}])
+    connect(emulator, device, {"on": "pingresp", "do": "fragment", "size": 1}, do="silence")
     device.send(frame(packet(0xC0)))
     device.set_timeout(0.3)
     with pytest.raises(TimeoutError):
