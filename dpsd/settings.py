@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from dpsd.pkcs11_uri import parse_token_uri
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint, is_id_scope, parse_endpoint
 from dpsd.proxies import ENVIRONMENT, parse_proxy
 from dpsd.text import printable
@@ -38,6 +39,10 @@ class CredentialFiles(NamedTuple):
     private_key_file: str | None
     primary_key_file: str | None
     secondary_key_file: str | None
+    token_uri: str | None = None
+    module: str | None = None
+    pin_file: str | None = None
+    token_device: str | None = None
 
 
 class Network(NamedTuple):
@@ -187,6 +192,10 @@ def _published_path(value: Any) -> str:
     return path
 
 
+def _token_uri(value: Any) -> str:
+    return parse_token_uri(_text(value)).uri
+
+
 def _roots(value: Any) -> str:
     text = _text(value)
     return text if text in ("system", "azure") else _path(text)
@@ -222,12 +231,16 @@ SETTINGS: dict[str, Setting] = {
     "dps.api_version": Setting(_api_version, "2019-03-31", "the DPS device API version"),
     "credential.type": Setting(_one_of("x509", "symmetric_key"), REQUIRED, "x509 or symmetric_key"),
     "credential.store": Setting(
-        _one_of("files", later=("sealed", "pkcs11", "systemd", "rpi-firmware")), "files", "where the credential is"
+        _one_of("files", "pkcs11", later=("sealed", "systemd", "rpi-firmware")), "files", "where the credential is"
     ),
     "credential.certificate_file": Setting(_published_path, None, "PEM: the leaf first, then its intermediates"),
     "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
     "credential.primary_key_file": Setting(_path, None, "base64 of 16 to 64 bytes, one line"),
     "credential.secondary_key_file": Setting(_path, None, "tried once when the primary key is refused"),
+    "credential.token_uri": Setting(_token_uri, None, "of the private key, RFC 7512, without a PIN"),
+    "credential.module": Setting(_published_path, None, "the PKCS#11 module, a shared library"),
+    "credential.pin_file": Setting(_path, None, "the token's user PIN, one line"),
+    "credential.token_device": Setting(_path, None, "wait for this device node before the token is used"),
     "network.transport": Setting(_one_of(MQTT, WEBSOCKET, AUTO), MQTT, "mqtt (8883), websocket (443), or auto"),
     "network.proxy": Setting(_proxy, None, "http:// or socks5:// [user@]host:port, or environment"),
     "network.proxy_password_file": Setting(_path, None, "the password of the user in proxy, one line"),
@@ -242,6 +255,13 @@ SETTINGS: dict[str, Setting] = {
     "outputs.environment": Setting(_boolean, True, "write connection.env"),
     "outputs.connection_string": Setting(_not_yet_true, False, "not available in this version"),
 }
+
+CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    ("x509", "files"): (("certificate_file", "private_key_file"), ()),
+    ("x509", "pkcs11"): (("certificate_file", "token_uri", "module"), ("pin_file", "token_device")),
+    ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file",)),
+}
+"""By type and store of a credential, the keys that it needs, and those that it may have; others are refused."""
 
 MISSPELLINGS = {
     "idscope": "dps.id_scope",
