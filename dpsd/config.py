@@ -188,7 +188,7 @@ def _credential_faults(values: dict[str, Value]) -> list[str]:
             continue
         if name in needed and value.value is None:
             faults.append(f"{key}: is missing, credential.{decides} is {said}")
-        elif name not in needed and value.value is not None:
+        elif name not in needed and value.origin != "default":
             faults.append(f"{value.origin}: {key}: does not belong to credential.{decides} {said}")
     return faults
 

@@ -91,6 +91,10 @@ PROBLEMS: dict[str, Kind] = {
         "correct token_uri; to see the keys: pkcs11-tool --module MODULE --login --list-objects"
     ),
     "token-failed": _network("check the token and its reader; see what the module's own log says"),
+    "firmware-missing": _local("install the command: apt-get install rpifwcrypto; or set credential.firmware_command"),
+    "firmware-not-permitted": _local("let dpsd.service reach the firmware: see dpsd.toml(5), A key in the firmware"),
+    "firmware-key-missing": _local("see which key there is: sudo rpi-fw-crypto get-key-status 1"),
+    "firmware-failed": _network("see what it says by hand: sudo rpi-fw-crypto get-key-status 1"),
     "certificate-not-yet-valid": _network("check the board's clock; if it is right, check the certificate's dates"),
     "certificate-expired": Kind(
         Retry.REFUSED, EXIT_CONFIGURATION, "renew the device certificate, and check the board's clock"

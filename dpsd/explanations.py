@@ -62,6 +62,16 @@ MEANINGS = {
     "token-pin-locked": "The token's PIN is locked after too many wrong ones.",
     "token-key-missing": "The token has no private key, or several, with the label and id of credential.token_uri.",
     "token-failed": "The token, its module or OpenSSL's provider reported an error of its own.",
+    "firmware-missing": "The command rpi-fw-crypto is not there, or cannot be run.",
+    "firmware-not-permitted": (
+        "rpi-fw-crypto may not open the firmware's device node: the daemon's sandbox hides it, or the user dpsd is not "
+        "in its group."
+    ),
+    "firmware-key-missing": (
+        "The Raspberry Pi's one-time programmable memory holds no key under credential.firmware_key_id. dpsd never "
+        "writes one."
+    ),
+    "firmware-failed": "The firmware did not sign, and rpi-fw-crypto does not say more than the sentence.",
     "certificate-not-yet-valid": (
         "The device certificate's first day lies ahead of the clock. Mostly it is the clock."
     ),
