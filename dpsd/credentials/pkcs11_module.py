@@ -30,7 +30,7 @@ _PIN_INCORRECT, _PIN_INVALID, _PIN_LENGTH, _PIN_LOCKED = 0xA0, 0xA1, 0xA2, 0xA4
 _ALREADY_LOGGED_IN, _ALREADY_INITIALIZED = 0x100, 0x191
 _LOGIN_REQUIRED, _PIN_FINAL_TRY, _PIN_IS_LOCKED = 0x4, 0x20000, 0x40000
 _OS_LOCKING, _SERIAL_SESSION, _USER = 0x2, 0x4, 1
-_PRIVATE_KEY, _CLASS, _LABEL, _ID = 3, 0x0, 0x3, 0x102
+_PUBLIC_KEY, _PRIVATE_KEY, _CLASS, _LABEL, _ID = 2, 3, 0x0, 0x3, 0x102
 
 
 class _FunctionList(ctypes.Structure):
@@ -81,8 +81,8 @@ class Module:
             raise Problem("token-unusable", said) from None
         self._try("C_Initialize", byref(_InitializeArguments(flags=_OS_LOCKING)), fine=(_ALREADY_INITIALIZED,))
 
-    def log_in(self, key: TokenKey, pin: bytes | None) -> None:
-        """Log in where the token wants it, by one try, and look for the key.
+    def log_in(self, key: TokenKey, pin: bytes | None) -> bool:
+        """Log in where the token wants it, by one try, and look for the key; tell whether it shows the public half.
 
         Raises Problem `token-missing`, `token-pin-refused`, `token-pin-locked`, `token-key-missing`, `token-unusable`,
         `credential-missing` without a PIN, or `token-failed`.
@@ -95,7 +95,11 @@ class Module:
             if pin is None:
                 raise Problem("credential-missing", f"{key.uri}: the token wants a PIN, and there is no pin_file")
             self._try("C_Login", session, _USER, pin, len(pin), fine=(_ALREADY_LOGGED_IN,))
-        self._check_key(key, session)
+        number = self._count(_PRIVATE_KEY, key, session)
+        if number != 1:
+            many = "more than one" if number else "no"
+            raise Problem("token-key-missing", f"{key.uri}: there is {many} such private key on the token")
+        return self._count(_PUBLIC_KEY, key, session) > 0
 
     def _token(self, key: TokenKey) -> tuple[int, _TokenInfo]:
         found = [(slot, info) for slot in self._slots() if (info := self._info(slot)) and _matches(key, info)]
@@ -121,8 +125,9 @@ class Module:
             return None
         return info
 
-    def _check_key(self, key: TokenKey, session: c_ulong) -> None:
-        kind = c_ulong(_PRIVATE_KEY)
+    def _count(self, of: int, key: TokenKey, session: c_ulong) -> int:
+        """Return how many objects of a class have the key's label and id: 0, 1, or 2 for more."""
+        kind, found, number = c_ulong(of), (c_ulong * 2)(), c_ulong()
         values = {_LABEL: None if key.label is None else key.label.encode(), _ID: key.id}
         wanted = [_Attribute(_CLASS, ctypes.addressof(kind), ctypes.sizeof(kind))]
         wanted += [
@@ -130,13 +135,10 @@ class Module:
             for name, value in values.items()
             if value is not None
         ]
-        template, found, number = (_Attribute * len(wanted))(*wanted), (c_ulong * 2)(), c_ulong()
-        self._try("C_FindObjectsInit", session, template, len(wanted))
+        self._try("C_FindObjectsInit", session, (_Attribute * len(wanted))(*wanted), len(wanted))
         self._try("C_FindObjects", session, found, 2, byref(number))
         self._try("C_FindObjectsFinal", session)
-        if number.value != 1:
-            many = "more than one" if number.value else "no"
-            raise Problem("token-key-missing", f"{key.uri}: there is {many} such private key on the token")
+        return number.value
 
     def _try(self, name: str, *arguments: Any, fine: tuple[int, ...] = ()) -> None:
         """Call a function and name its failure; raises Problem."""

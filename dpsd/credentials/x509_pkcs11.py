@@ -18,15 +18,17 @@ from dpsd.pkcs11_uri import TokenKey, parse_token_uri
 from dpsd.settings import CredentialFiles
 from dpsd.text import printable
 
+_WRITE_PUBLIC = "put it there: pkcs11-tool --module MODULE --login --write-object PUBLIC.der --type pubkey"
 PIN_FILE_LIMIT = 64
 """Bytes; the provider takes PINs of up to 32."""
 
 
 class X509Token(NamedTuple):
-    """A certificate and the key on the token, already checked against each other."""
+    """A certificate and the key on the token. shows_public: whether the token has the key's public half, too."""
 
     leaf: Leaf
     key: TokenKey
+    shows_public: bool
 
     @property
     def not_before(self) -> datetime:
@@ -51,6 +53,9 @@ class X509Token(NamedTuple):
             _load(context, self.leaf.path, reference)
         except ssl.SSLError as error:
             certificate = printable(self.leaf.path)
+            if error.reason in MISMATCHES and not self.shows_public:
+                said = f"{self.key.uri}: the token has no public key of this name, to compare with {certificate}"
+                raise Problem("token-key-missing", said, hint=_WRITE_PUBLIC) from None
             if error.reason in MISMATCHES:
                 said = f"{self.key.uri} is not the private key of {certificate}"
                 raise Problem("credential-mismatch", said) from None
@@ -67,8 +72,7 @@ def open_x509_pkcs11(settings: CredentialFiles) -> Credential:
     """
     key, module = parse_token_uri(settings.token_uri or ""), settings.module or ""
     leaf = load_leaf(settings.certificate_file or "")
-    _open_token(key, module, settings.pin_file)
-    certificate = X509Token(leaf, key)
+    certificate = X509Token(leaf, key, _open_token(key, module, settings.pin_file))
     certificate.arm(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     return Credential(
         common_name=leaf.common_name,
@@ -78,14 +82,16 @@ def open_x509_pkcs11(settings: CredentialFiles) -> Credential:
     )
 
 
-def _open_token(key: TokenKey, module: str, pin_file: str | None) -> None:
-    """Log in first by ourselves: the provider gets only a PIN that has been right."""
+def _open_token(key: TokenKey, module: str, pin_file: str | None) -> bool:
+    """Log in first by ourselves: the provider gets only a PIN that has been right. Return as `Module.log_in`."""
     if pin_file is None:
-        Module(module).log_in(key, None)
-        return load_provider(module, None)
+        shows_public = Module(module).log_in(key, None)
+        load_provider(module, None)
+        return shows_public
     with open_secret(pin_file, PIN_FILE_LIMIT) as descriptor:
-        Module(module).log_in(key, _pin(pin_file, descriptor))
-        return load_provider(module, f"/proc/self/fd/{descriptor}")
+        shows_public = Module(module).log_in(key, _pin(pin_file, descriptor))
+        load_provider(module, f"/proc/self/fd/{descriptor}")
+    return shows_public
 
 
 def _pin(path: str, descriptor: int) -> bytes:

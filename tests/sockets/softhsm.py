@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,9 @@ PIN = "4711-canary"
 
 SPY = next(map(str, Path("/usr/lib").glob("*/pkcs11-spy.so")), "")
 """A module of the package opensc-pkcs11 that writes down what another one is asked."""
+
+_PUBLIC = struct.pack(">3Q", 0, 2, 2)
+"""In a file of SoftHSM: attribute CKA_CLASS, a number, CKO_PUBLIC_KEY."""
 
 
 def missing() -> list[str]:
@@ -43,6 +47,12 @@ class Token:
         """Put a key on the token and return its URI."""
         self._run("--token=dpsd", f"--label={label}", f"--id={label.encode().hex()}", f"--import={key_file}")
         return f"pkcs11:token=dpsd;object={label};type=private"
+
+    def hide_public(self) -> None:
+        """Remove the public halves, which SoftHSM keeps in files of their own."""
+        for file in self._tokens.rglob("*.object"):
+            if file.read_bytes()[8:32] == _PUBLIC:
+                file.unlink()
 
     def pull_out(self) -> None:
         """Take the token away."""

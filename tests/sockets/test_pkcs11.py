@@ -81,6 +81,10 @@ def no_module(board: Board, token: Token) -> None:
     board.config.write_text(board.config.read_text().replace(MODULE, "/usr/lib/none.so"))
 
 
+def no_public_key(board: Board, token: Token) -> None:
+    token.hide_public()
+
+
 def a_pin_for_all(board: Board, token: Token) -> None:
     token.pin_file.chmod(0o644)
 
@@ -97,6 +101,7 @@ WRONG: list[tuple[str, Callable[[Board, Token], None], int]] = [
     ("token-key-missing", other_label, 78),
     ("credential-mismatch", another_key, 78),
     ("credential-mismatch", key_of_another_type, 78),
+    ("token-key-missing", no_public_key, 78),
     ("token-unusable", no_module, 78),
     ("token-missing", unplugged, 69),
 ]
