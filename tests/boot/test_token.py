@@ -107,7 +107,7 @@ def test_a_key_on_a_token_brings_the_device_up(device: Device, with_softhsm: Lay
     assert [line["service"] for line in emulator.of("connect")] == ["dps", "hub"]
     assert PIN not in machine.journal()
     send(machine, uri)
-    assert [line["body"] for line in emulator.of("message")] == [MESSAGE]
+    eventually(lambda: [line["body"] for line in emulator.of("message")] == [MESSAGE], "the hub has the message")
 
 
 def send(machine: Machine, uri: str) -> None:
