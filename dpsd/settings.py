@@ -34,6 +34,8 @@ class Dps(NamedTuple):
 
 
 class CredentialFiles(NamedTuple):
+    """Which credential, and where it is; what belongs to other stores is None, or has its default."""
+
     type: str
     store: str
     certificate_file: str | None

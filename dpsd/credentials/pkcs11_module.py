@@ -91,7 +91,7 @@ class Module:
         session = c_ulong()
         self._try("C_OpenSession", slot, _SERIAL_SESSION, None, None, byref(session))
         if info.flags & _LOGIN_REQUIRED:
-            _check_tries(key, info.flags)
+            check_tries(key, info.flags)
             if pin is None:
                 raise Problem("credential-missing", f"{key.uri}: the token wants a PIN, and there is no pin_file")
             self._try("C_Login", session, _USER, pin, len(pin), fine=(_ALREADY_LOGGED_IN,))
@@ -165,8 +165,8 @@ _CODES = {
 }
 
 
-def _check_tries(key: TokenKey, flags: int) -> None:
-    """Leave the last try to a person."""
+def check_tries(key: TokenKey, flags: int) -> None:
+    """Leave the last try to a person; raises Problem. flags: of CK_TOKEN_INFO."""
     if flags & _PIN_IS_LOCKED:
         raise Problem("token-pin-locked", f"{key.uri}: the token's PIN is locked")
     if flags & _PIN_FINAL_TRY:
