@@ -37,7 +37,9 @@ def parse_token_uri(text: str) -> TokenKey:
         if not equals or not value or name not in (*_TOKEN, *_KEY, "type") or name in found:
             raise ValueError(f"'{name}' is not one of {', '.join((*_TOKEN, *_KEY, 'type'))}, each once with a value")
         found[name] = unquote_to_bytes(value)
-    if found.get("type", b"private") != b"private":
+    if "type" not in found:
+        path += ";type=private"  # or OpenSSL's provider may take the public half, which has the same name
+    elif found["type"] != b"private":
         raise ValueError("type is not private")
     if not found.keys() & {"token", "serial"} or not found.keys() & {*_KEY}:
         raise ValueError("names no token (token or serial), or no key on it (object or id)")

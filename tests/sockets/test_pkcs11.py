@@ -156,3 +156,15 @@ def test_a_token_that_is_plugged_in_later_is_used(board: Board, token: Token) ->
         daemon.await_status("token-missing")
         token.plug_in()
         daemon.await_notified("READY=1")
+
+
+def test_the_device_of_a_token_is_waited_for(board: Board, token: Token, emulator: EmulatorProcess) -> None:
+    uri, since = "pkcs11:token=dpsd;object=device", len(emulator.lines())
+    configure(board, token, uri, 'token_device = "/dev/no-such-token"\n')
+    assert "there is no device /dev/no-such-token" in board.dpsctl("config", extra=token.environment).stderr
+    with Daemon(board, extra=token.environment) as daemon:
+        daemon.await_status("waiting for the token's device /dev/no-such-token")
+    assert emulator.lines()[since:] == []
+    configure(board, token, uri, 'token_device = "/dev/null"\n')
+    found, said = provision(board, token)
+    assert found == 0, said

@@ -12,6 +12,10 @@ def test_a_uri_names_a_token_and_a_key() -> None:
     assert parse_token_uri(uri) == TokenKey(uri, {"token": "My Key", "serial": "00/1"}, "dév", b"\x01\xff")
 
 
+def test_a_uri_is_that_of_the_private_half() -> None:
+    assert parse_token_uri("pkcs11:token=t;object=o").uri == "pkcs11:token=t;object=o;type=private"
+
+
 @pytest.mark.parametrize("query", ["pin-value=4711", "pin-source=file:/pin", "x=1&pin-value=4711"])
 def test_a_pin_is_refused_without_repeating_it(query: str) -> None:
     with pytest.raises(ValueError, match=r"name that by credential\.pin_file$") as caught:
