@@ -31,6 +31,8 @@ from dpsd.tunnel import effective_proxy
 
 CLOCK_LOOK = 30
 """Seconds until an unsynchronised clock is judged again where nothing tells that it was set."""
+TOKEN_PATIENCE = 60
+"""Seconds that an attempt waits for a token's device."""
 _BY_THE_CLOCK = {"tls-certificate-dates", "certificate-not-yet-valid", "certificate-expired"}
 """Problems that a wrong clock makes."""
 _BY_THE_CLOCK_WITH_KEYS = {"dps-unauthorized", "mqtt-unauthorized", "hub-refused"}
@@ -42,7 +44,7 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
 
     previous: the earlier record, kept if its binding is the same and nothing forces a registration. Raises Problem.
     """
-    device = open_device(places, report)
+    device = open_device(places, report, TOKEN_PATIENCE)
     if previous is not None:
         _check_board(previous.binding, device)
         orders = orders._replace(carry=_with_transport(orders.carry, previous))

@@ -8,12 +8,14 @@ from dpsd.shape import Table
 
 
 class Authentication(NamedTuple):
-    """How an agent proves itself: two files, or a socket that signs."""
+    """How an agent proves itself: two files, a file and a key on a PKCS#11 token, or a socket that signs."""
 
     type: str
     certificate_file: str | None = None
     private_key_file: str | None = None
     identity_socket: str | None = None
+    private_key_uri: str | None = None
+    pkcs11_module: str | None = None
 
 
 class Mqtt(NamedTuple):
@@ -66,6 +68,8 @@ def parse_connection(table: Table) -> Connection:
             authentication.optional_string("certificate_file"),
             authentication.optional_string("private_key_file"),
             authentication.optional_string("identity_socket"),
+            authentication.optional_string("private_key_uri"),
+            authentication.optional_string("pkcs11_module"),
         ),
         mqtt=Mqtt(
             mqtt.string("host"),

@@ -42,8 +42,11 @@ def load_config(places: Places) -> Effective:
     return parse_config(load_layers(configuration_files(places.configuration), writers))
 
 
-def open_device(places: Places, report: Report = lambda event: None) -> Device:
-    """Load the configuration and open the credential; raises Problem, all of them of this device's own making."""
+def open_device(places: Places, report: Report = lambda event: None, patience: float = 0) -> Device:
+    """Load the configuration and open the credential; raises Problem, all of them of this device's own making.
+
+    patience: seconds to wait for a token's device.
+    """
     report(Step("reading the configuration"))
     paths = [*places.configuration, *configuration_files(places.configuration)]
     inputs = {path: observe(path) for path in paths}
@@ -51,6 +54,8 @@ def open_device(places: Places, report: Report = lambda event: None) -> Device:
     files = _credential_files(config)
     report(Watch({path: signature(path) for path in files}))
     inputs |= {path: observe(path, secret=path != config.credential.certificate_file) for path in files}
+    if config.credential.token_device is not None:
+        _await_token(config.credential.token_device, patience, report)
     report(Step("opening the credential"))
     credential = open_credential(config.credential)
     registration_id = _registration_id(config, credential)
@@ -59,9 +64,18 @@ def open_device(places: Places, report: Report = lambda event: None) -> Device:
     return Device(config, credential, _payload(config), binding, inputs)
 
 
+def _await_token(path: str, patience: float, report: Report) -> None:
+    from dpsd.token_device import await_device  # only where a token is configured
+
+    report(Step(f"waiting for the token's device {printable(path)}"))
+    await_device(path, patience)
+
+
 def _credential_files(config: Config) -> list[str]:
-    network = config.network
-    named = [*config.credential[2:], config.dps.payload_file, network.trusted_roots, network.proxy_password_file]
+    credential, network = config.credential, config.network
+    keys = (credential.private_key_file, credential.primary_key_file, credential.secondary_key_file)
+    secrets = (*keys, credential.pin_file, network.proxy_password_file)
+    named = [credential.certificate_file, *secrets, config.dps.payload_file, network.trusted_roots]
     return [path for path in named if path is not None and path.startswith("/")]
 
 

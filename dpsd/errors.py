@@ -79,6 +79,22 @@ PROBLEMS: dict[str, Kind] = {
     "credential-invalid": _local("replace the file by one in the format that dpsd.toml(5) describes"),
     "credential-encrypted": _local("store the key without a passphrase: openssl pkey -in OLD -out NEW"),
     "credential-mismatch": _local("put the private key that belongs to the certificate in place"),
+    "token-missing": _network("plug the token in; to see which are there: pkcs11-tool --module MODULE --list-slots"),
+    "token-unusable": _local(
+        "install the PKCS#11 module and OpenSSL's provider: apt-get install pkcs11-provider (Debian 12: from backports)"
+    ),
+    "token-pin-refused": _local(
+        "mend pin_file; to try a PIN by hand: pkcs11-tool --module MODULE --login --list-objects"
+    ),
+    "token-pin-locked": _local("unlock the token with the tool of its maker, then put the new PIN into pin_file"),
+    "token-key-missing": _local(
+        "correct token_uri; to see the keys: pkcs11-tool --module MODULE --login --list-objects"
+    ),
+    "token-failed": _network("check the token and its reader; see what the module's own log says"),
+    "firmware-missing": _local("install the command: apt-get install rpifwcrypto; or set credential.firmware_command"),
+    "firmware-not-permitted": _local("let dpsd.service reach the firmware: see dpsd.toml(5), A key in the firmware"),
+    "firmware-key-missing": _local("see which key there is: sudo rpi-fw-crypto get-key-status 1"),
+    "firmware-failed": _network("see what it says by hand: sudo rpi-fw-crypto get-key-status 1"),
     "certificate-not-yet-valid": _network("check the board's clock; if it is right, check the certificate's dates"),
     "certificate-expired": Kind(
         Retry.REFUSED, EXIT_CONFIGURATION, "renew the device certificate, and check the board's clock"
@@ -149,6 +165,8 @@ PROBLEMS: dict[str, Kind] = {
     "timeout": Kind(Retry.NETWORK, EXIT_LATER, "see what it waits for: dpsctl status"),
 }
 
+ONE_TRY = frozenset({"token-pin-refused", "token-pin-locked"})
+"""Codes after which only a changed file leads to another attempt: each wrong PIN brings a token nearer to its lock."""
 NOT_FAILED = frozenset({"clock-not-synchronized", "fleet-spread"})
 """Codes that say why an attempt waits before its first packet: nothing has failed."""
 

@@ -47,6 +47,31 @@ MEANINGS = {
     ),
     "credential-encrypted": "The private key has a passphrase. Nobody is there to type it.",
     "credential-mismatch": "Certificate and private key do not belong together.",
+    "token-missing": (
+        "No token fits credential.token_uri: it is not plugged in, its reader is not there, the service that drives "
+        "the reader does not run, or the daemon's sandbox hides the device."
+    ),
+    "token-unusable": (
+        "The PKCS#11 module of credential.module or OpenSSL's pkcs11-provider is not installed or cannot be loaded, or "
+        "the URI fits several tokens."
+    ),
+    "token-pin-refused": (
+        "The token did not take the PIN of credential.pin_file, or has only one try left, which dpsd does not use. One "
+        "PIN is tried once: the next attempt follows a changed file, a reload or a restart."
+    ),
+    "token-pin-locked": "The token's PIN is locked after too many wrong ones.",
+    "token-key-missing": "The token has no private key, or several, with the label and id of credential.token_uri.",
+    "token-failed": "The token, its module or OpenSSL's provider reported an error of its own.",
+    "firmware-missing": "The command rpi-fw-crypto is not there, or cannot be run.",
+    "firmware-not-permitted": (
+        "rpi-fw-crypto may not open the firmware's device node: the daemon's sandbox hides it, or the user dpsd is not "
+        "in its group."
+    ),
+    "firmware-key-missing": (
+        "The Raspberry Pi's one-time programmable memory holds no key under credential.firmware_key_id. dpsd never "
+        "writes one."
+    ),
+    "firmware-failed": "The firmware did not sign, and rpi-fw-crypto does not say more than the sentence.",
     "certificate-not-yet-valid": (
         "The device certificate's first day lies ahead of the clock. Mostly it is the clock."
     ),

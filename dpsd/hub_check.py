@@ -7,7 +7,7 @@ import time
 from dpsd.clock import wall_clock
 from dpsd.connecting import Login, open_session
 from dpsd.connection import Connection
-from dpsd.credentials.credential import SymmetricKey
+from dpsd.credentials.credential import Signer
 from dpsd.device import Device
 from dpsd.errors import Problem
 from dpsd.progress import Step
@@ -41,7 +41,7 @@ def check_hub(device: Device, connection: Connection, report: Report) -> str:
 
 def _log_in(device: Device, connection: Connection, report: Report) -> str:
     """Log in with the certificate, or with one of the keys."""
-    keys: tuple[SymmetricKey | None, ...] = device.credential.keys or (None,)
+    keys: tuple[Signer | None, ...] = device.credential.keys or (None,)
     for key in keys[:-1]:
         try:
             return _log_in_with(key, device, connection, report)
@@ -51,7 +51,7 @@ def _log_in(device: Device, connection: Connection, report: Report) -> str:
     return _log_in_with(keys[-1], device, connection, report)
 
 
-def _log_in_with(key: SymmetricKey | None, device: Device, connection: Connection, report: Report) -> str:
+def _log_in_with(key: Signer | None, device: Device, connection: Connection, report: Report) -> str:
     mqtt = connection.mqtt
     login = Login(mqtt.client_id, mqtt.username, _password(key, connection))
     try:
@@ -66,7 +66,7 @@ def _log_in_with(key: SymmetricKey | None, device: Device, connection: Connectio
     return session.transport
 
 
-def _password(key: SymmetricKey | None, connection: Connection) -> str | None:
+def _password(key: Signer | None, connection: Connection) -> str | None:
     if key is None:
         return None
     resource = sas.hub_resource(connection.iothub_hostname, connection.device_id)

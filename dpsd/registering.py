@@ -8,7 +8,7 @@ import time
 from dpsd import __version__
 from dpsd.clock import clock_offset, wall_clock, was_set
 from dpsd.connecting import Login, open_session
-from dpsd.credentials.credential import SymmetricKey
+from dpsd.credentials.credential import Signer
 from dpsd.device import Device
 from dpsd.errors import Problem
 from dpsd.mqtt import Session
@@ -33,7 +33,7 @@ def register(device: Device, carry: Carry, report: Report) -> Assignment:
     """
     if device.credential.x509 is not None:
         device.credential.x509.check_dates(wall_clock())
-    keys: tuple[SymmetricKey | None, ...] = device.credential.keys or (None,)
+    keys: tuple[Signer | None, ...] = device.credential.keys or (None,)
     noted = Noted(carry, report)
     for key in keys[:-1]:
         try:
@@ -45,7 +45,7 @@ def register(device: Device, carry: Carry, report: Report) -> Assignment:
     return _converse(device, keys[-1], noted.carry, noted)
 
 
-def _converse(device: Device, key: SymmetricKey | None, carry: Carry, report: Report) -> Assignment:
+def _converse(device: Device, key: Signer | None, carry: Carry, report: Report) -> Assignment:
     binding, config = device.binding, device.config
     machine = Registration(binding.registration_id, device.payload, os.urandom(8).hex(), carry.operation_id)
     username = DpsLogin(binding.id_scope, binding.registration_id, config.dps.api_version, f"dpsd/{__version__}")
@@ -62,7 +62,7 @@ def _converse(device: Device, key: SymmetricKey | None, carry: Carry, report: Re
     return assignment
 
 
-def _password(binding: Binding, key: SymmetricKey | None) -> str | None:
+def _password(binding: Binding, key: Signer | None) -> str | None:
     if key is None:
         return None
     resource = sas.dps_resource(binding.id_scope, binding.registration_id)

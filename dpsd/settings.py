@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from dpsd.pkcs11_uri import parse_token_uri
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint, is_id_scope, parse_endpoint
 from dpsd.proxies import ENVIRONMENT, parse_proxy
 from dpsd.text import printable
@@ -18,6 +19,7 @@ from dpsd.transports import AUTO, MQTT, WEBSOCKET
 PAYLOAD_LIMIT = 64 * 1024
 """Bytes of the largest payload, so that the register message stays below DPS's 96 KB."""
 
+FIRMWARE_COMMAND = "/usr/bin/rpi-fw-crypto"
 _DAY = 24 * 3600
 _PADDED_BASE64 = re.compile(r"[A-Za-z0-9+/]+={1,2}")
 
@@ -32,12 +34,20 @@ class Dps(NamedTuple):
 
 
 class CredentialFiles(NamedTuple):
+    """Which credential, and where it is; what belongs to other stores is None, or has its default."""
+
     type: str
     store: str
     certificate_file: str | None
     private_key_file: str | None
     primary_key_file: str | None
     secondary_key_file: str | None
+    token_uri: str | None = None
+    module: str | None = None
+    pin_file: str | None = None
+    token_device: str | None = None
+    firmware_command: str = FIRMWARE_COMMAND
+    firmware_key_id: int = 1
 
 
 class Network(NamedTuple):
@@ -187,6 +197,16 @@ def _published_path(value: Any) -> str:
     return path
 
 
+def _key_id(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 255:
+        raise ValueError(f"expected a number from 1 to 255, found {printable(value, 20)}")
+    return value
+
+
+def _token_uri(value: Any) -> str:
+    return parse_token_uri(_text(value)).uri
+
+
 def _roots(value: Any) -> str:
     text = _text(value)
     return text if text in ("system", "azure") else _path(text)
@@ -222,12 +242,18 @@ SETTINGS: dict[str, Setting] = {
     "dps.api_version": Setting(_api_version, "2019-03-31", "the DPS device API version"),
     "credential.type": Setting(_one_of("x509", "symmetric_key"), REQUIRED, "x509 or symmetric_key"),
     "credential.store": Setting(
-        _one_of("files", later=("sealed", "pkcs11", "systemd", "rpi-firmware")), "files", "where the credential is"
+        _one_of("files", "pkcs11", "rpi-firmware", later=("sealed", "systemd")), "files", "where the credential is"
     ),
     "credential.certificate_file": Setting(_published_path, None, "PEM: the leaf first, then its intermediates"),
     "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
     "credential.primary_key_file": Setting(_path, None, "base64 of 16 to 64 bytes, one line"),
     "credential.secondary_key_file": Setting(_path, None, "tried once when the primary key is refused"),
+    "credential.token_uri": Setting(_token_uri, None, "of the private key, RFC 7512, without a PIN"),
+    "credential.module": Setting(_published_path, None, "the PKCS#11 module, a shared library"),
+    "credential.pin_file": Setting(_path, None, "the token's user PIN, one line"),
+    "credential.token_device": Setting(_path, None, "wait for this device node before the token is used"),
+    "credential.firmware_command": Setting(_path, FIRMWARE_COMMAND, "the Raspberry Pi's command that signs"),
+    "credential.firmware_key_id": Setting(_key_id, 1, "the number of the key in the firmware"),
     "network.transport": Setting(_one_of(MQTT, WEBSOCKET, AUTO), MQTT, "mqtt (8883), websocket (443), or auto"),
     "network.proxy": Setting(_proxy, None, "http:// or socks5:// [user@]host:port, or environment"),
     "network.proxy_password_file": Setting(_path, None, "the password of the user in proxy, one line"),
@@ -242,6 +268,14 @@ SETTINGS: dict[str, Setting] = {
     "outputs.environment": Setting(_boolean, True, "write connection.env"),
     "outputs.connection_string": Setting(_not_yet_true, False, "not available in this version"),
 }
+
+CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    ("x509", "files"): (("certificate_file", "private_key_file"), ()),
+    ("x509", "pkcs11"): (("certificate_file", "token_uri", "module"), ("pin_file", "token_device")),
+    ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file",)),
+    ("symmetric_key", "rpi-firmware"): ((), ("firmware_command", "firmware_key_id")),
+}
+"""By type and store of a credential, the keys that it needs, and those that it may have; others are refused."""
 
 MISSPELLINGS = {
     "idscope": "dps.id_scope",

@@ -11,7 +11,7 @@ import selectors
 import time
 
 from dpsd.clock import clock_offset, was_set
-from dpsd.errors import NOT_FAILED, Problem, Retry
+from dpsd.errors import NOT_FAILED, ONE_TRY, Problem, Retry
 from dpsd.inputs import signature
 from dpsd.journal import INFO, log
 from dpsd.link_watch import LinkWatch
@@ -45,6 +45,8 @@ class Wait:
             self._failures[retry] = self._failures.get(retry, 0) + 1
         seconds = delay(problem, max(1, self._failures.get(retry, 0)), _fraction())
         self.until = time.monotonic() + (RECHECK_INTERVAL if seconds is None else seconds)
+        if problem.code in ONE_TRY:
+            self.until = None
         if retry in (Retry.NETWORK, Retry.CLOCK):
             self._listen()
         return seconds
@@ -76,7 +78,9 @@ class Wait:
         return any(signature(path) != seen for path, seen in self._signatures.items())
 
     def clock_was_set(self) -> bool:
-        return was_set(self._offset)
+        """Tell whether somebody set the clock, where that can change anything."""
+        one_try = self.problem is not None and self.problem.code in ONE_TRY
+        return not one_try and was_set(self._offset)
 
     def hear(self, descriptor: int) -> None:
         """Take what is readable there: a route that comes up shortens the wait, once."""

@@ -11,7 +11,7 @@ import environments
 import namespace
 import places
 from command import show
-from prerequisites import LAB, OBSERVERS, require
+from prerequisites import IF_OFFERED, LAB, OBSERVERS, add, require
 
 OLDEST_PYTHON = "3.10"
 
@@ -20,6 +20,7 @@ def test(arguments: Sequence[str]) -> int:
     """All checks, or only pytest with the arguments if there are any besides --full. The exit status."""
     if os.geteuid() == 0:
         require({**LAB, **OBSERVERS})
+        add(IF_OFFERED)
         namespace.enter()
     else:
         print("dev: not root, so nothing will be built or booted", file=sys.stderr)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
-from command import show
+from command import run, show
 from failure import Failure
 
 # The command that shows that it is there, and its package.
@@ -23,10 +24,13 @@ OBSERVERS = {
     "ip": "iproute2",
     "microsocks": "microsocks",
     "mosquitto_pub": "mosquitto-clients",
+    "softhsm2-util": "softhsm2",
     "strace": "strace",
     "tayga": "tayga",
     "tinyproxy": "tinyproxy-bin",
 }
+# A file that shows that it is there, and its package, which not every release has; tests that need it say so.
+IF_OFFERED = {"ossl-modules/pkcs11.so": "pkcs11-provider", "pkcs11-spy.so": "opensc-pkcs11"}
 
 
 def require(needed: Mapping[str, str]) -> None:
@@ -43,6 +47,13 @@ def require(needed: Mapping[str, str]) -> None:
     for words in (["update"], ["--yes", "--no-install-recommends", "install", *missing]):
         if show(["apt-get", "--quiet=2", *words], environment=quiet) != 0:
             raise Failure(f"apt-get {words[0]} failed, see above", hint)
+
+
+def add(offered: Mapping[str, str]) -> None:
+    """Install what is missing and can be had here, as root."""
+    for file, package in offered.items():
+        if not any(Path("/usr/lib").glob(f"*/{file}")) and run(["apt-cache", "search", "--names-only", f"^{package}$"]):
+            show(["apt-get", "--quiet=2", "--yes", "--no-install-recommends", "install", package])
 
 
 def require_root(deed: str) -> None:

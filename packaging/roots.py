@@ -28,6 +28,7 @@ RUNTIME = (
 )
 INIT = ("systemd", "systemd-sysv", "dbus", "udev")
 AGENTS = ("mosquitto", "mosquitto-clients")
+TOKENS = ("pkcs11-provider", "softhsm2")
 BUILDING = ("debhelper", "dh-python", "pybuild-plugin-pyproject", "python3", "python3-setuptools", "lintian")
 APT_KEPT = re.compile(r'^Acquire::(?:https?(?:::.*)?|Retries|Check-Valid-Until|Check-Date) "[^"]+";$', re.M)
 
@@ -36,16 +37,24 @@ _used: dict[Path, int] = {}  # the roots that this process uses, with descriptor
 
 
 class Root(NamedTuple):
-    """What a Debian root is made of. kind: one root of each is kept."""
+    """What a Debian root is made of. kind: one root of each is kept. backports: whether these are taken, too."""
 
     kind: str
     release: str
     packages: tuple[str, ...]
+    backports: bool = False
 
 
 def device(release: str) -> Root:
     """A small device: real systemd, what dpsd depends on, and an agent that knows nothing of dpsd."""
     return Root(release, release, (*INIT, *RUNTIME, *AGENTS))
+
+
+def device_with_token(release: str) -> Root:
+    """The same with PKCS#11 tokens made of files, and OpenSSL's way to them, which Debian 12 has in backports."""
+    return device(release)._replace(
+        kind=f"{release}-token", packages=(*device(release).packages, *TOKENS), backports=release == "bookworm"
+    )
 
 
 def workshop() -> Root:
@@ -58,7 +67,7 @@ def made(root: Root) -> Path:
 
     It stays as long as this process lives. Raises Failure if it cannot be made.
     """
-    sources = sources_for(root.release)
+    sources = sources_for(root.release, backports=root.backports)
     mark = hashlib.sha256("\n".join([root.release, *root.packages, sources]).encode()).hexdigest()[:12]
     folder = places.ROOTS / f"{root.kind}-{mark}"
     places.ROOTS.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,13 @@ def encode(stanzas: Iterable[Stanza]) -> str:
     return "\n".join("".join(f"{name}: {value}\n" for name, value in stanza.items()) for stanza in stanzas)
 
 
-def sources_for(release: str, host: list[Stanza] | None = None) -> str:
+def with_backports(stanza: Stanza, release: str) -> Stanza:
+    """The stanza of a release's own suite with that of its backports, from the same mirror."""
+    suites = stanza["Suites"].split()
+    return {**stanza, "Suites": " ".join([*suites, f"{release}-backports"])} if release in suites else stanza
+
+
+def sources_for(release: str, host: list[Stanza] | None = None, *, backports: bool = False) -> str:
     """The .sources text of a release, from this host's mirrors. Raises Failure if it has no Debian mirror."""
     known = read_host() if host is None else host
     stanzas = [translate(stanza, release) for stanza in known if is_debian(stanza)]
@@ -90,4 +96,4 @@ def sources_for(release: str, host: list[Stanza] | None = None) -> str:
             "the apt sources of this host name no Debian mirror",
             "put one into /etc/apt/sources.list.d/debian.sources",
         )
-    return encode(stanzas)
+    return encode(with_backports(stanza, release) if backports else stanza for stanza in stanzas)

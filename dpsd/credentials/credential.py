@@ -13,6 +13,8 @@ from dpsd.connection import Authentication
 from dpsd.protocol.sas import sign
 
 HIDDEN = "<secret>"
+FINGERPRINT = b"dpsd credential fingerprint v1"
+"""What a symmetric key signs to be known again: the same key has the same fingerprint in every store."""
 
 
 class SymmetricKey:
@@ -37,6 +39,13 @@ class SymmetricKey:
 
     def __reduce__(self) -> str:
         raise TypeError("a key cannot be copied out of its process")
+
+
+class Signer(Protocol):
+    """A symmetric key that can only sign, wherever it is."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return HMAC-SHA256 of `message`, 32 bytes; raises the Problems of its store."""
 
 
 class Certificate(Protocol):
@@ -64,4 +73,4 @@ class Credential(NamedTuple):
     fingerprint: str
     authentication: Authentication
     x509: Certificate | None = None
-    keys: tuple[SymmetricKey, ...] = ()
+    keys: tuple[Signer, ...] = ()

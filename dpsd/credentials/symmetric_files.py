@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential, SymmetricKey
+from dpsd.credentials.credential import FINGERPRINT, Credential, SymmetricKey
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem, ProtocolError
 from dpsd.places import IDENTITY_SOCKET
@@ -13,8 +13,6 @@ from dpsd.text import printable
 
 SIZE_LIMIT = 1024
 """Bytes; base64 of the longest key has 88."""
-
-_FINGERPRINT = b"dpsd credential fingerprint v1"
 
 
 def open_symmetric_files(settings: CredentialFiles) -> Credential:
@@ -26,7 +24,7 @@ def open_symmetric_files(settings: CredentialFiles) -> Credential:
     keys = tuple(_open(path) for path in paths)
     return Credential(
         common_name=None,
-        fingerprint="symmetric:" + ":".join(key.sign(_FINGERPRINT).hex() for key in keys),
+        fingerprint="symmetric:" + ":".join(key.sign(FINGERPRINT).hex() for key in keys),
         authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
         keys=keys,
     )

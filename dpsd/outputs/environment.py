@@ -5,7 +5,7 @@ from __future__ import annotations
 from dpsd.connection import Connection
 from dpsd.errors import Problem
 
-_FORBIDDEN = frozenset("'\"\\;` ")
+_FORBIDDEN = frozenset("'\"\\` ")
 
 
 def render_environment(connection: Connection) -> bytes:
@@ -16,6 +16,8 @@ def render_environment(connection: Connection) -> bytes:
         "IOTHUB_AUTH": connection.authentication.type,
         "X509_CERT_FILE": connection.authentication.certificate_file,
         "X509_KEY_FILE": connection.authentication.private_key_file,
+        "X509_KEY_URI": connection.authentication.private_key_uri,
+        "X509_PKCS11_MODULE": connection.authentication.pkcs11_module,
         "IOTHUB_IDENTITY_SOCKET": connection.authentication.identity_socket,
         "IOTHUB_MQTT_TRANSPORT": connection.mqtt.transport,
         "IOTHUB_MQTT_PORT": str(connection.mqtt.port),

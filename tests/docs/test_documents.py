@@ -40,6 +40,8 @@ REQUIRED_BY_TYPE = {
     "credential.certificate_file",
     "credential.private_key_file",
     "credential.primary_key_file",
+    "credential.token_uri",
+    "credential.module",
 }
 ENVIRONMENTS = [
     FORMATS["env"](
@@ -57,6 +59,7 @@ ENVIRONMENTS = [
     ).decode()
     for authentication in (
         Authentication("x509", "/etc/dpsd/device.pem", "/etc/dpsd/device.key"),
+        Authentication("x509", "/etc/dpsd/device.pem", private_key_uri="pkcs11:...", pkcs11_module="/usr/lib/m.so"),
         Authentication("sas", identity_socket=IDENTITY_SOCKET),
     )
 ]

@@ -61,3 +61,12 @@ def test_deb822_sources_of_trixie_become_those_of_bookworm() -> None:
 def test_a_host_without_a_debian_mirror_is_told_so() -> None:
     with pytest.raises(Failure, match="no Debian mirror"):
         sources.sources_for("trixie", list(sources.read_one_line("deb http://x.example/apt nodistro main")))
+
+
+def test_backports_stand_beside_the_release_on_its_own_mirror() -> None:
+    host = list(sources.read_one_line(ONE_LINE))
+    assert pairs(sources.sources_for("bookworm", host, backports=True))[0] == (
+        "http://mirror.example/debian",
+        "bookworm bookworm-backports",
+    )
+    assert "backports" not in pairs(sources.sources_for("bookworm", host, backports=True))[2][1]

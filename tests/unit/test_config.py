@@ -28,6 +28,17 @@ registration_id = "pi-1"
 type = "symmetric_key"
 primary_key_file = "/etc/dpsd/device.symkey"
 """
+TOKEN = """\
+[dps]
+id_scope = "0ne00AB12CD"
+[credential]
+type = "x509"
+store = "pkcs11"
+certificate_file = "/etc/dpsd/device.pem"
+token_uri = "pkcs11:token=dpsd;object=device"
+module = "/usr/lib/softhsm/libsofthsm2.so"
+pin_file = "/etc/dpsd/token.pin"
+"""
 WRONG = {
     'dps.id_scope = "a b"': "'a b' is not an id scope",
     "dps.id_scope = 7": "expected a string, found an integer",
@@ -41,7 +52,8 @@ WRONG = {
     "dps.payload = { a = nan }": "is not JSON",
     f'dps.payload = {{ a = "{"x" * PAYLOAD_LIMIT}" }}': f"{PAYLOAD_LIMIT} are allowed",
     'credential.type = "X509"': "did you mean x509?",
-    'credential.store = "sealed"': "is not available in this version; use files",
+    'credential.store = "sealed"': "is not available in this version; use files or pkcs11 or rpi-firmware",
+    'credential.token_uri = "pkcs11:token=t;object=o?pin-value=1"': "holds a PIN or where it is",
     'credential.certificate_file = "device.pem"': "is not an absolute path",
     'credential.certificate_file = "/etc/my device.pem"': "has a character that connection.env cannot carry",
     'network.proxy = "http://proxy.example"': "has no port; write http://proxy.example:PORT",
@@ -156,6 +168,19 @@ def test_a_symmetric_key_needs_a_name_and_no_certificate() -> None:
     assert faults(named) == ["dps.registration_id: is missing, a symmetric key has no name of its own"]
     (fault,) = faults(KEYS, 'credential.certificate_file = "/a"')
     assert fault.endswith("credential.certificate_file: does not belong to credential.type symmetric_key")
+
+
+def test_a_key_on_a_token_is_named_by_a_uri_and_a_module() -> None:
+    assert parse(TOKEN).config.credential.pin_file == "/etc/dpsd/token.pin"
+    lines = TOKEN.splitlines()
+    assert faults("\n".join(line for line in lines if not line.startswith(("token_uri", "module")))) == [
+        "credential.token_uri: is missing, credential.store is pkcs11",
+        "credential.module: is missing, credential.store is pkcs11",
+    ]
+    (fault,) = faults(TOKEN, 'credential.private_key_file = "/etc/dpsd/device.key"')
+    assert fault.endswith("credential.private_key_file: does not belong to credential.store pkcs11")
+    (fault,) = faults(KEYS, 'credential.store = "pkcs11"')
+    assert fault == "/etc/2.toml:1: credential.store: with credential.type symmetric_key use files or rpi-firmware"
 
 
 def test_a_payload_stands_here_or_in_a_file() -> None:

@@ -23,6 +23,7 @@ FLOORS = {
     "dpsd.shape": 0,
     "dpsd.text": 0,
     "dpsd.config": 1,
+    "dpsd.pkcs11_uri": 1,
     "dpsd.connection": 1,
     "dpsd.places": 1,
     "dpsd.progress": 1,
@@ -48,9 +49,14 @@ FLOORS = {
     "dpsd.configuration_files": 2,
     "dpsd.credentials": 2,
     "dpsd.credentials.credential": 2,
+    "dpsd.credentials.pkcs11_module": 2,
+    "dpsd.credentials.pkcs11_provider": 2,
     "dpsd.credentials.secret_file": 2,
     "dpsd.credentials.symmetric_files": 2,
+    "dpsd.credentials.symmetric_firmware": 2,
+    "dpsd.credentials.x509_certificate": 2,
     "dpsd.credentials.x509_files": 2,
+    "dpsd.credentials.x509_pkcs11": 2,
     "dpsd.daemon": 2,
     "dpsd.durable": 2,
     "dpsd.inputs": 2,
@@ -70,6 +76,7 @@ FLOORS = {
     "dpsd.tcp": 2,
     "dpsd.time_sync": 2,
     "dpsd.tls": 2,
+    "dpsd.token_device": 2,
     "dpsd.tunnel": 2,
     "dpsd.websocket": 2,
     "dpsd.worker": 2,
@@ -94,12 +101,21 @@ FLOORS = {
 SIDEWAYS = {
     ("dpsd.credentials", "dpsd.credentials.credential"): "a package shows what its modules have in common",
     ("dpsd.credentials", "dpsd.credentials.symmetric_files"): "the list of stores names its rows",
+    ("dpsd.credentials", "dpsd.credentials.symmetric_firmware"): "the list of stores names its rows",
     ("dpsd.credentials", "dpsd.credentials.x509_files"): "the list of stores names its rows",
+    ("dpsd.credentials", "dpsd.credentials.x509_pkcs11"): "the list of stores names its rows",
     ("dpsd.credentials.symmetric_files", "dpsd.credentials.credential"): "what every store returns",
     ("dpsd.credentials.symmetric_files", "dpsd.credentials.secret_file"): "one way to open a secret",
+    ("dpsd.credentials.symmetric_firmware", "dpsd.credentials.credential"): "what every store returns",
     ("dpsd.credentials.x509_files", "dpsd.credentials.credential"): "what every store returns",
     ("dpsd.credentials.x509_files", "dpsd.credentials.secret_file"): "one way to open a secret",
-    ("dpsd.credentials.x509_files", "dpsd.durable"): "one way to read a file of bounded size",
+    ("dpsd.credentials.x509_files", "dpsd.credentials.x509_certificate"): "one way to read a certificate",
+    ("dpsd.credentials.x509_certificate", "dpsd.durable"): "one way to read a file of bounded size",
+    ("dpsd.credentials.x509_pkcs11", "dpsd.credentials.credential"): "what every store returns",
+    ("dpsd.credentials.x509_pkcs11", "dpsd.credentials.pkcs11_module"): "the token is tried before OpenSSL gets it",
+    ("dpsd.credentials.x509_pkcs11", "dpsd.credentials.pkcs11_provider"): "OpenSSL's way to the token",
+    ("dpsd.credentials.x509_pkcs11", "dpsd.credentials.secret_file"): "one way to open a secret",
+    ("dpsd.credentials.x509_pkcs11", "dpsd.credentials.x509_certificate"): "one way to read a certificate",
     ("dpsd.daemon", "dpsd.durable"): "status.json is read, and the lock tried, as they are written and taken",
     ("dpsd.inputs", "dpsd.durable"): "one way to read a file of bounded size",
     ("dpsd.issuer", "dpsd.alarm"): "no time-out of the question may hide the verdict",
@@ -134,8 +150,9 @@ SIDEWAYS = {
 
 ONLY_IMPORTERS = {
     "paho": {"dpsd.mqtt"},
+    "pyudev": {"dpsd.token_device"},
     "sdnotify": {"dpsd.notify"},
-    "cryptography": {"dpsd.credentials.x509_files", "dpsd.issuer"},
+    "cryptography": {"dpsd.credentials.x509_certificate", "dpsd.issuer"},
     "socks": {"dpsd.tunnel"},
 }
 PURE = {
@@ -145,8 +162,8 @@ PURE = {
 """All that floors 0 and 1 may import from outside; nothing in it opens, waits, or draws lots."""
 
 HEAVY = {
-    "argparse", "asyncio", "cryptography", "dataclasses", "hashlib", "hmac", "logging", "paho", "pathlib", "random",
-    "secrets", "ssl", "subprocess", "tempfile", "tomli", "tomllib",
+    "argparse", "asyncio", "cryptography", "ctypes", "dataclasses", "hashlib", "hmac", "logging", "paho", "pathlib",
+    "pyudev", "random", "secrets", "ssl", "subprocess", "tempfile", "tomli", "tomllib",
 }  # fmt: skip
 """Each costs the resident daemon memory and start-up time. contextlib would be here too, but typing imports it up to
 Python 3.12."""

@@ -115,7 +115,7 @@ def test_a_broken_key_is_refused_without_repeating_it(tmp_path: Path, key: bytes
     [
         (b"", "holds no PEM certificate"),
         (b"no certificate", "holds no PEM certificate"),
-        (pem_of_key(make_key("ec")), "holds a private key; keep it in private_key_file alone"),
+        (pem_of_key(make_key("ec")), "holds a private key; keep it out of certificate_file"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "holds a broken certificate"),
         (b"-----BEGIN CERTIFICATE-----\n\xff*\n-----END CERTIFICATE-----\n", "holds a broken certificate"),
         (b"x" * (64 * 1024 + 1), "cannot be read as a regular file of at most 65536 bytes"),

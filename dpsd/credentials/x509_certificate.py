@@ -1,0 +1,92 @@
+"""The device's certificate with its chain, from a PEM file: who it names, when it is valid. Floor 2."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from dpsd.durable import load
+from dpsd.errors import Problem
+from dpsd.text import printable
+
+SIZE_LIMIT = 64 * 1024
+"""Bytes; a chain that TLS stacks of hubs still take is far smaller."""
+
+MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL says of another key; the last one where its type is another, too."""
+
+_DATE = "%Y-%m-%d %H:%M UTC"
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class Leaf(NamedTuple):
+    """What the first certificate of a file says. fingerprint: of the whole certificate, with its kind before it."""
+
+    path: str
+    common_name: str
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+
+
+def load_leaf(path: str) -> Leaf:
+    """Return what the first certificate says; raises Problem `credential-missing` or `-invalid`."""
+    shown = printable(path)
+    if not os.path.lexists(path):
+        raise Problem("credential-missing", f"{shown} does not exist")
+    text = load(os.path.realpath(path), SIZE_LIMIT)
+    if text is None:
+        raise Problem("credential-missing", f"{shown} cannot be read as a regular file of at most {SIZE_LIMIT} bytes")
+    if b"PRIVATE KEY" in text:
+        raise Problem("credential-invalid", f"{shown} holds a private key; keep it out of certificate_file")
+    blocks = _CERTIFICATE.findall(text)
+    if not blocks:
+        raise Problem("credential-invalid", f"{shown} holds no PEM certificate")
+    try:
+        leaf, *_ = [x509.load_pem_x509_certificate(block) for block in blocks]
+        _check_key_type(leaf, shown)
+        fingerprint = "x509:" + hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest()
+        return Leaf(path, _common_name(leaf, shown), fingerprint, *_validity(leaf))
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise Problem("credential-invalid", f"{shown} holds a broken certificate: {printable(error)}") from None
+
+
+def check_dates(leaf: Leaf, now: float) -> None:
+    """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
+    today, shown = datetime.fromtimestamp(now, timezone.utc), printable(leaf.path)
+    if today < leaf.not_before:
+        said = f"{shown} is valid from {leaf.not_before:{_DATE}}, the clock says {today:{_DATE}}"
+        raise Problem("certificate-not-yet-valid", said)
+    if today > leaf.not_after:
+        said = f"{shown} expired at {leaf.not_after:{_DATE}}, the clock says {today:{_DATE}}"
+        raise Problem("certificate-expired", said)
+
+
+def _check_key_type(leaf: x509.Certificate, shown: str) -> None:
+    key = leaf.public_key()
+    if not isinstance(key, (EllipticCurvePublicKey, RSAPublicKey)):
+        raise Problem("credential-invalid", f"{shown}: DPS takes EC and RSA keys only")
+
+
+def _common_name(leaf: x509.Certificate, shown: str) -> str:
+    names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if len(names) != 1:
+        raise Problem("credential-invalid", f"{shown}: the first certificate has no single CN")
+    return str(names[0].value)
+
+
+def _validity(leaf: x509.Certificate) -> tuple[datetime, datetime]:
+    """Return notBefore and notAfter in UTC: cryptography before 42 has them only without a time zone."""
+    if hasattr(leaf, "not_valid_before_utc"):
+        return leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    return leaf.not_valid_before.replace(tzinfo=timezone.utc), leaf.not_valid_after.replace(tzinfo=timezone.utc)
