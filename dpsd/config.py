@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from dpsd.errors import Problem
-from dpsd.protocol.identifiers import check_registration_id
+from dpsd.protocol.identifiers import check_template
 from dpsd.proxies import ENVIRONMENT
 from dpsd.settings import (
     MISSPELLINGS,
@@ -193,7 +193,7 @@ def _registration_id_faults(registration_id: Value, x509: bool) -> list[str]:
     if registration_id.value is None:
         return [] if x509 else ["dps.registration_id: is missing, a symmetric key has no name of its own"]
     try:
-        check_registration_id(registration_id.value, x509=x509)
+        check_template(registration_id.value, x509=x509)
     except Problem as problem:
         return [f"{registration_id.origin}: dps.registration_id: {problem.sentence}; {problem.hint}"]
     return []

@@ -6,6 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from dpsd.board import serial_number
+from dpsd.board_names import value_of
 from dpsd.config import Effective, parse_config
 from dpsd.configuration_files import load_layers
 from dpsd.credentials import open_credential
@@ -15,7 +16,7 @@ from dpsd.errors import Problem
 from dpsd.inputs import configuration_files, observe, signature
 from dpsd.places import CONFIGURATION, Places
 from dpsd.progress import Step, Watch
-from dpsd.protocol.identifiers import check_registration_id
+from dpsd.protocol.identifiers import check_registration_id, fill_template
 from dpsd.record import Binding
 from dpsd.settings import Config, check_payload
 from dpsd.shape import ShapeError, parse_object
@@ -66,14 +67,18 @@ def _credential_files(config: Config) -> list[str]:
 
 
 def _registration_id(config: Config, credential: Credential) -> str:
-    configured, common_name = config.dps.registration_id, credential.common_name
-    if common_name is None:
-        return configured or ""
-    if configured is not None and configured != common_name.lower():
-        said = f"dps.registration_id is '{printable(configured)}', the certificate's CN is '{printable(common_name)}'"
-        raise Problem("registration-id-mismatch", said)
-    check_registration_id(common_name.lower(), x509=True)
-    return common_name.lower()
+    """Return the id to register, checked; with a certificate it must be its CN."""
+    common_name = credential.common_name
+
+    def value(name: str, argument: str) -> str:
+        return common_name or "" if name == "cn" else value_of(name, argument)
+
+    registration_id = fill_template(config.dps.registration_id or "{cn}", value)
+    check_registration_id(registration_id, x509=common_name is not None)
+    if common_name is not None and registration_id != common_name.lower():
+        said = f"dps.registration_id gives '{printable(registration_id)}', the certificate's CN is"
+        raise Problem("registration-id-mismatch", f"{said} '{printable(common_name)}'")
+    return registration_id
 
 
 def _payload(config: Config) -> dict[str, Any] | None:

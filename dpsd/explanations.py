@@ -57,7 +57,14 @@ MEANINGS = {
     "registration-id-invalid": (
         "The registration id has a character that DPS does not allow, is too long, or the certificate's CN is so."
     ),
-    "registration-id-mismatch": "dps.registration_id is not the certificate's CN. DPS would refuse it.",
+    "registration-id-unavailable": (
+        "dps.registration_id asks for something that this board does not have, or that is not its own: a serial "
+        "number without a device tree, a machine id that is made anew at every boot, a host name that every new "
+        "system has, one of several network interfaces. The hint names what to use instead."
+    ),
+    "registration-id-mismatch": (
+        "dps.registration_id is not the certificate's CN, or its template gives another id. DPS would refuse it."
+    ),
     "payload-invalid": "dps.payload_file is not there, is no JSON object, or is too large.",
     "board-changed": (
         "The state directory's assignment was made on another board: the card was moved or cloned. The old identity "
@@ -82,6 +89,10 @@ MEANINGS = {
     "radio-blocked": (
         "No network interface is up, and the Wi-Fi radio is blocked (rfkill), as on a new Raspberry Pi OS without a "
         "Wi-Fi country."
+    ),
+    "interface-missing": (
+        "dps.registration_id asks for the hardware address of a network interface that is not there, or not yet. dpsd "
+        "waits for it."
     ),
     "no-route": "An interface is up, but no route leads to the endpoint.",
     "no-ipv4-route": "The endpoint has IPv4 addresses only, and this network routes only IPv6.",

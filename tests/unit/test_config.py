@@ -35,7 +35,7 @@ WRONG = {
     'dps.global_endpoint = "https://a.example/x"': "is a URL; write 'a.example'",
     'dps.api_version = "２０１９-03-31"': "is not a version such as 2019-03-31",
     'dps.registration_id = "Pi-1"': "has upper-case letters; write it as 'pi-1'",
-    'dps.registration_id = "pi-{serial}"': "templates in braces are not available",
+    'dps.registration_id = "pi-{imei}"': "what can stand in braces is {serial} {machine_id} {mac} {hostname} {cn}",
     "dps.payload = 7": "expected a table, found an integer",
     "dps.payload = { at = 2026-01-10 }": "is not JSON",
     "dps.payload = { a = nan }": "is not JSON",
