@@ -23,7 +23,7 @@ def open_symmetric_files(settings: CredentialFiles) -> Credential:
     Raises Problem `credential-missing`, `-insecure` or `-invalid`.
     """
     paths = [path for path in (settings.primary_key_file, settings.secondary_key_file) if path]
-    keys = tuple(_open(path) for path in paths)
+    keys = tuple(SymmetricKey(load_key(path)) for path in paths)
     return Credential(
         common_name=None,
         fingerprint="symmetric:" + ":".join(key.sign(_FINGERPRINT).hex() for key in keys),
@@ -32,8 +32,9 @@ def open_symmetric_files(settings: CredentialFiles) -> Credential:
     )
 
 
-def _open(path: str) -> SymmetricKey:
+def load_key(path: str) -> bytes:
+    """Return the decoded key; raises as `open_symmetric_files`."""
     try:
-        return SymmetricKey(parse_key(load_secret(path, SIZE_LIMIT)))
+        return parse_key(load_secret(path, SIZE_LIMIT))
     except ProtocolError as error:
         raise Problem("credential-invalid", f"{printable(path)}: {error}") from None

@@ -82,6 +82,7 @@ FLOORS = {
     "dpsd.device": 3,
     "dpsd.registering": 3,
     "dpsd.history": 3,
+    "dpsd.fleet_keys": 3,
     "dpsd.hub_check": 3,
     "dpsd.publish": 3,
     "dpsd.foreground": 4,
