@@ -15,6 +15,7 @@ from dpsd.errors import Problem
 from dpsd.protocol.identifiers import check_template
 from dpsd.proxies import ENVIRONMENT
 from dpsd.settings import (
+    CREDENTIAL_KEYS,
     MISSPELLINGS,
     REQUIRED,
     SETTINGS,
@@ -166,20 +167,43 @@ def _disagreements(values: dict[str, Value]) -> list[str]:
     faults: list[str] = []
     if values["dps.payload"].value is not None and values["dps.payload_file"].value is not None:
         faults.append(f"{values['dps.payload_file'].origin}: dps.payload_file: set it or dps.payload, not both")
-    x509 = values["credential.type"].value == "x509"
-    needed = ("certificate_file", "private_key_file") if x509 else ("primary_key_file",)
-    foreign = ("primary_key_file", "secondary_key_file") if x509 else ("certificate_file", "private_key_file")
-    type_name = values["credential.type"].value
-    for name in needed:
-        if values[f"credential.{name}"].value is None:
-            faults.append(f"credential.{name}: is missing, credential.type is {type_name}")
-    for name in foreign:
-        if values[f"credential.{name}"].value is not None:
-            origin = values[f"credential.{name}"].origin
-            faults.append(f"{origin}: credential.{name}: does not belong to credential.type {type_name}")
-    faults += _registration_id_faults(values["dps.registration_id"], x509)
+    faults += _credential_faults(values) + _group_key_faults(values)
+    faults += _registration_id_faults(values["dps.registration_id"], values["credential.type"].value == "x509")
     faults += _password_faults(values["network.proxy"], values["network.proxy_password_file"])
     return faults
+
+
+def _credential_faults(values: dict[str, Value]) -> list[str]:
+    """Say which keys are missing, and which belong to another credential than the configured one."""
+    kind, store = values["credential.type"].value, values["credential.store"].value
+    if (kind, store) not in CREDENTIAL_KEYS:
+        stores = " or ".join(store for one, store in CREDENTIAL_KEYS if one == kind)
+        return [f"{values['credential.store'].origin}: credential.store: with credential.type {kind} use {stores}"]
+    decides, said = ("type", kind) if store == "files" else ("store", store)
+    needed, possible = CREDENTIAL_KEYS[(kind, store)]
+    group_key_file = values["credential.group_key_file"].value
+    if "group_key_file" in possible and group_key_file is not None:
+        decides, said, needed, possible = "group_key_file", group_key_file, ("group_key_file",), ("allow_group_key",)
+    faults = []
+    for key, value in values.items():
+        table, _, name = key.partition(".")
+        if table != "credential" or name in ("type", "store", *possible):
+            continue
+        if name in needed and value.origin == "default":
+            faults.append(f"{key}: is missing, credential.{decides} is {said}")
+        elif name not in needed and value.origin != "default":
+            faults.append(f"{value.origin}: {key}: does not belong to credential.{decides} {said}")
+    return faults
+
+
+def _group_key_faults(values: dict[str, Value]) -> list[str]:
+    """A group's key on a device is never taken by mistake."""
+    found = values["credential.group_key_file"]
+    if found.value is None or values["credential.allow_group_key"].value:
+        return []
+    why = "whoever reads one card can impersonate every device of the group"
+    instead = "derive this device's key on the bench with dpsctl derive-key, or set credential.allow_group_key = true"
+    return [f"{found.origin}: credential.group_key_file: is refused: {why}; {instead}"]
 
 
 def _password_faults(proxy: Value, password_file: Value) -> list[str]:

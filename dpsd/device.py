@@ -24,6 +24,7 @@ from dpsd.steps import Report
 from dpsd.text import printable
 
 PAYLOAD_FILE_LIMIT = 64 * 1024
+GROUP_KEY_WARNING = "warning: using a group's key; whoever reads this card can impersonate every device of the group"
 
 
 class Device(NamedTuple):
@@ -55,6 +56,9 @@ def open_device(places: Places, report: Report = lambda event: None) -> Device:
     report(Step("opening the credential"))
     credential = open_credential(config.credential)
     registration_id = _registration_id(config, credential)
+    if credential.of_group:
+        report(Step(GROUP_KEY_WARNING))
+        credential = credential.of_device(registration_id)
     endpoint = str(config.dps.global_endpoint)
     binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint, serial_number())
     return Device(config, credential, _payload(config), binding, inputs)
@@ -63,7 +67,7 @@ def open_device(places: Places, report: Report = lambda event: None) -> Device:
 def _credential_files(config: Config) -> list[str]:
     network = config.network
     named = [*config.credential[2:], config.dps.payload_file, network.trusted_roots, network.proxy_password_file]
-    return [path for path in named if path is not None and path.startswith("/")]
+    return [path for path in named if isinstance(path, str) and path.startswith("/")]
 
 
 def _registration_id(config: Config, credential: Credential) -> str:

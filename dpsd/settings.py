@@ -38,6 +38,8 @@ class CredentialFiles(NamedTuple):
     private_key_file: str | None
     primary_key_file: str | None
     secondary_key_file: str | None
+    group_key_file: str | None = None
+    allow_group_key: bool = False
 
 
 class Network(NamedTuple):
@@ -228,6 +230,8 @@ SETTINGS: dict[str, Setting] = {
     "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
     "credential.primary_key_file": Setting(_path, None, "base64 of 16 to 64 bytes, one line"),
     "credential.secondary_key_file": Setting(_path, None, "tried once when the primary key is refused"),
+    "credential.group_key_file": Setting(_path, None, "instead of primary_key_file: the device's key is derived"),
+    "credential.allow_group_key": Setting(_boolean, False, "a group's key may be on this device"),
     "network.transport": Setting(_one_of(MQTT, WEBSOCKET, AUTO), MQTT, "mqtt (8883), websocket (443), or auto"),
     "network.proxy": Setting(_proxy, None, "http:// or socks5:// [user@]host:port, or environment"),
     "network.proxy_password_file": Setting(_path, None, "the password of the user in proxy, one line"),
@@ -242,6 +246,12 @@ SETTINGS: dict[str, Setting] = {
     "outputs.environment": Setting(_boolean, True, "write connection.env"),
     "outputs.connection_string": Setting(_not_yet_true, False, "not available in this version"),
 }
+
+CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    ("x509", "files"): (("certificate_file", "private_key_file"), ()),
+    ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file", "group_key_file", "allow_group_key")),
+}
+"""By type and store of a credential, the keys that it needs, and those that it may have; others are refused."""
 
 MISSPELLINGS = {
     "idscope": "dps.id_scope",
@@ -265,6 +275,8 @@ MISSPELLINGS = {
     "symmetric_key": "credential.primary_key_file",
     "primary_key": "credential.primary_key_file",
     "secondary_key": "credential.secondary_key_file",
+    "group_key": "credential.group_key_file",
+    "enrollment_group_key": "credential.group_key_file",
 }
 """Names that other DPS clients use, lower-cased and without their table."""
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from dpsd.connection import Authentication
-from dpsd.protocol.sas import sign
+from dpsd.protocol.sas import derive_device_key, sign
 
 HIDDEN = "<secret>"
 
@@ -29,6 +29,10 @@ class SymmetricKey:
 
     def __repr__(self) -> str:
         return HIDDEN
+
+    def derived(self, registration_id: str) -> SymmetricKey:
+        """Return the key of one device, where this is its enrollment group's."""
+        return SymmetricKey(derive_device_key(self._key, registration_id))
 
     __str__ = __repr__
 
@@ -57,7 +61,7 @@ class Credential(NamedTuple):
     """An opened credential.
 
     common_name: the certificate's CN, which must be the registration id; None with keys. fingerprint: public, changes
-    with the credential. x509 or keys (primary first) proves the device.
+    with the credential. x509 or keys (primary first) proves the device. of_group: the key is the enrollment group's.
     """
 
     common_name: str | None
@@ -65,3 +69,10 @@ class Credential(NamedTuple):
     authentication: Authentication
     x509: Certificate | None = None
     keys: tuple[SymmetricKey, ...] = ()
+    of_group: bool = False
+
+    def of_device(self, registration_id: str) -> Credential:
+        """Return what proves this one device: another credential only where this one is its group's."""
+        if not self.of_group:
+            return self
+        return self._replace(keys=tuple(key.derived(registration_id) for key in self.keys), of_group=False)

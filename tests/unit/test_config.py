@@ -201,3 +201,19 @@ def test_any_text_is_a_configuration_or_a_problem(first: str, second: str) -> No
         assert all(fault.isascii() and fault.isprintable() for fault in (problem.sentence, *problem.also))
     else:
         assert effective.config.dps.id_scope == effective.values["dps.id_scope"].value
+
+
+KEYED = '[dps]\nid_scope = "0ne00AB12CD"\nregistration_id = "pi-1"\n[credential]\ntype = "symmetric_key"\n'
+GROUP_KEY = 'group_key_file = "/etc/dpsd/group.symkey"\n'
+
+
+def test_a_groups_key_is_refused_with_the_reason() -> None:
+    (fault,) = faults(KEYED + GROUP_KEY)
+    assert "whoever reads one card can impersonate every device of the group" in fault
+    assert "dpsctl derive-key" in fault
+    assert parse(f"{KEYED}{GROUP_KEY}allow_group_key = true").config.credential.allow_group_key
+
+
+def test_a_groups_key_takes_the_place_of_the_devices() -> None:
+    (fault,) = faults(f'{KEYED}{GROUP_KEY}allow_group_key = true\nprimary_key_file = "/etc/dpsd/device.symkey"')
+    assert fault.endswith("primary_key_file: does not belong to credential.group_key_file /etc/dpsd/group.symkey")
