@@ -23,6 +23,7 @@ OBSERVERS = {
     "ip": "iproute2",
     "microsocks": "microsocks",
     "mosquitto_pub": "mosquitto-clients",
+    "openssl": "openssl",
     "strace": "strace",
     "tayga": "tayga",
     "tinyproxy": "tinyproxy-bin",
