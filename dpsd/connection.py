@@ -8,12 +8,13 @@ from dpsd.shape import Table
 
 
 class Authentication(NamedTuple):
-    """How an agent proves itself: two files, or a socket that signs."""
+    """How an agent proves itself: two files, a store that it has access to of its own, or a socket that signs."""
 
     type: str
     certificate_file: str | None = None
     private_key_file: str | None = None
     identity_socket: str | None = None
+    store: str | None = None
 
 
 class Mqtt(NamedTuple):
@@ -66,6 +67,7 @@ def parse_connection(table: Table) -> Connection:
             authentication.optional_string("certificate_file"),
             authentication.optional_string("private_key_file"),
             authentication.optional_string("identity_socket"),
+            authentication.optional_string("store"),
         ),
         mqtt=Mqtt(
             mqtt.string("host"),

@@ -11,6 +11,7 @@ from dpsd.config import Effective, parse_config
 from dpsd.configuration_files import load_layers
 from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Credential
+from dpsd.credentials.systemd_credentials import observed_files, public_file
 from dpsd.durable import load
 from dpsd.errors import Problem
 from dpsd.inputs import configuration_files, observe, signature
@@ -52,7 +53,8 @@ def open_device(places: Places, report: Report = lambda event: None) -> Device:
     config = load_config(places).config
     files = _credential_files(config)
     report(Watch({path: signature(path) for path in files}))
-    inputs |= {path: observe(path, secret=path != config.credential.certificate_file) for path in files}
+    public = (config.credential.certificate_file, public_file())
+    inputs |= {path: observe(path, secret=path not in public) for path in files}
     report(Step("opening the credential"))
     credential = open_credential(config.credential)
     registration_id = _registration_id(config, credential)
@@ -67,7 +69,8 @@ def open_device(places: Places, report: Report = lambda event: None) -> Device:
 def _credential_files(config: Config) -> list[str]:
     network = config.network
     named = [*config.credential[2:], config.dps.payload_file, network.trusted_roots, network.proxy_password_file]
-    return [path for path in named if isinstance(path, str) and path.startswith("/")]
+    files = [path for path in named if isinstance(path, str) and path.startswith("/")]
+    return files + observed_files(config.credential)
 
 
 def _registration_id(config: Config, credential: Credential) -> str:

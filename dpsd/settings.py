@@ -224,7 +224,7 @@ SETTINGS: dict[str, Setting] = {
     "dps.api_version": Setting(_api_version, "2019-03-31", "the DPS device API version"),
     "credential.type": Setting(_one_of("x509", "symmetric_key"), REQUIRED, "x509 or symmetric_key"),
     "credential.store": Setting(
-        _one_of("files", later=("sealed", "pkcs11", "systemd", "rpi-firmware")), "files", "where the credential is"
+        _one_of("files", "systemd", later=("sealed", "pkcs11", "rpi-firmware")), "files", "where the credential is"
     ),
     "credential.certificate_file": Setting(_published_path, None, "PEM: the leaf first, then its intermediates"),
     "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
@@ -249,7 +249,9 @@ SETTINGS: dict[str, Setting] = {
 
 CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("x509", "files"): (("certificate_file", "private_key_file"), ()),
+    ("x509", "systemd"): ((), ()),
     ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file", "group_key_file", "allow_group_key")),
+    ("symmetric_key", "systemd"): ((), ()),
 }
 """By type and store of a credential, the keys that it needs, and those that it may have; others are refused."""
 

@@ -13,7 +13,9 @@ from dpsd.settings import CredentialFiles
 
 STORES = {
     ("x509", "files"): "dpsd.credentials.x509_files:open_x509_files",
+    ("x509", "systemd"): "dpsd.credentials.systemd_credentials:open_x509_systemd",
     ("symmetric_key", "files"): "dpsd.credentials.symmetric_files:open_symmetric_files",
+    ("symmetric_key", "systemd"): "dpsd.credentials.systemd_credentials:open_symmetric_systemd",
 }
 """By type and store, the function that opens it; named by text so that only the configured one is imported."""
 

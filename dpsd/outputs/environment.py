@@ -17,6 +17,7 @@ def render_environment(connection: Connection) -> bytes:
         "X509_CERT_FILE": connection.authentication.certificate_file,
         "X509_KEY_FILE": connection.authentication.private_key_file,
         "IOTHUB_IDENTITY_SOCKET": connection.authentication.identity_socket,
+        "IOTHUB_CREDENTIAL_STORE": connection.authentication.store,
         "IOTHUB_MQTT_TRANSPORT": connection.mqtt.transport,
         "IOTHUB_MQTT_PORT": str(connection.mqtt.port),
         "IOTHUB_MQTT_USERNAME": connection.mqtt.username,

@@ -57,6 +57,7 @@ ENVIRONMENTS = [
     ).decode()
     for authentication in (
         Authentication("x509", "/etc/dpsd/device.pem", "/etc/dpsd/device.key"),
+        Authentication("x509", store="systemd"),
         Authentication("sas", identity_socket=IDENTITY_SOCKET),
     )
 ]
