@@ -209,6 +209,20 @@ def _open_table(path: str) -> TextIO:
         raise UsageError(f"{printable(path)}: {error.strerror}") from None
 
 
+def _reset(arguments: Arguments) -> int:
+    from dpsd.reset import FLASH, plan, reset
+
+    credential = arguments.has("--credential")
+    planned = plan(arguments.places, credential=credential)
+    if not arguments.has("--yes"):
+        print("\n".join(f"would remove {printable(path)}" for path in planned))
+        raise UsageError("nothing was removed; to remove it, add --yes")
+    for path in reset(arguments.places, credential=credential):
+        print(f"removed {printable(path)}", flush=True)
+    print(f"done; {FLASH}")
+    return EXIT_DONE
+
+
 def _config(arguments: Arguments) -> int:
     from dpsd.device import load_config, open_device
     from dpsd.ownership import act_as_owner
@@ -253,6 +267,11 @@ VERBS = {
         "on the bench: the keys of a group's devices as CSV",
         {"--group-key-file": "FILE  the group's primary or secondary key", "--csv": "FILE  ids from it; - is stdin"},
         ("[ID...]",),
+    ),
+    "reset": Verb(
+        _reset,
+        "forget the assignment, for a return or a golden image",
+        {"--credential": "remove the configured credential files too", "--yes": "really do it", **_JSON},
     ),
     "config": Verb(_config, "check and print the effective configuration", _JSON),
 }
