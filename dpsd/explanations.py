@@ -35,7 +35,10 @@ MEANINGS = {
         "Somebody besides root could change a configuration file, by the file or by a folder above it. The hint "
         "names the command."
     ),
-    "credential-missing": "A certificate or key file that the configuration names is not there or cannot be opened.",
+    "credential-missing": (
+        "A certificate or key file that the configuration names is not there or cannot be opened, or systemd did not "
+        "hand it over."
+    ),
     "credential-insecure": (
         "A key file can be read or written by more than its owner and the group dpsd, belongs to somebody else, is "
         "a link, has several names or an access control list, or the daemon may not read it. The hint names the "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from dpsd.credentials.systemd_credentials import sources
 from dpsd.device import load_config
 from dpsd.durable import lock, newborn, remove, unusable
 from dpsd.errors import Problem
@@ -69,7 +70,7 @@ def credential_files(places: Places) -> list[str]:
         settings.group_key_file,
         settings.certificate_file,
     )
-    return [path for path in named if path is not None]
+    return [path for path in named if path is not None] + sources(settings)
 
 
 def _lock(places: Places) -> int | None:

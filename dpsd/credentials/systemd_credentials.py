@@ -17,6 +17,14 @@ from dpsd.text import printable
 STORE = "systemd"
 CERTIFICATE, PRIVATE_KEY = "dpsd.certificate", "dpsd.private_key"
 PRIMARY_KEY, SECONDARY_KEY = "dpsd.primary_key", "dpsd.secondary_key"
+SOURCES = ("/etc/credstore", "/etc/credstore.encrypted")
+"""Where systemd looks for a credential that is asked for without a path."""
+
+
+def sources(settings: CredentialFiles) -> list[str]:
+    """Return where the credential is kept while no service runs; nothing for another store."""
+    names = (PRIVATE_KEY, PRIMARY_KEY, SECONDARY_KEY, CERTIFICATE) if settings.store == STORE else ()
+    return [f"{folder}/{name}" for folder in SOURCES for name in names]
 
 
 def observed_files(settings: CredentialFiles) -> list[str]:

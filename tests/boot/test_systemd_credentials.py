@@ -77,3 +77,7 @@ def test_a_missing_one_fails_no_unit_and_a_sealed_one_serves_dpsd_and_agents(
     eventually(lambda: asking.is_active("dpsd.service"), "ready again by its certificate", within=60)
     assert asking.attempt("test", "-e", READY).status == 0
     assert len(emulator.exchanges()) == since
+
+    asking.run("systemctl", "stop", "dpsd.service")
+    asking.run("dpsctl", "reset", "--credential", "--yes")
+    assert asking.run("find", "/etc/credstore", "/etc/credstore.encrypted", "-name", "dpsd.*") == ""
