@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from dpsd.errors import Problem
-from dpsd.protocol.identifiers import check_registration_id
+from dpsd.protocol.identifiers import check_template
 from dpsd.proxies import ENVIRONMENT
 from dpsd.settings import (
     CREDENTIAL_KEYS,
@@ -167,7 +167,7 @@ def _disagreements(values: dict[str, Value]) -> list[str]:
     faults: list[str] = []
     if values["dps.payload"].value is not None and values["dps.payload_file"].value is not None:
         faults.append(f"{values['dps.payload_file'].origin}: dps.payload_file: set it or dps.payload, not both")
-    faults += _credential_faults(values)
+    faults += _credential_faults(values) + _group_key_faults(values)
     faults += _registration_id_faults(values["dps.registration_id"], values["credential.type"].value == "x509")
     faults += _password_faults(values["network.proxy"], values["network.proxy_password_file"])
     return faults
@@ -181,16 +181,29 @@ def _credential_faults(values: dict[str, Value]) -> list[str]:
         return [f"{values['credential.store'].origin}: credential.store: with credential.type {kind} use {stores}"]
     decides, said = ("type", kind) if store == "files" else ("store", store)
     needed, possible = CREDENTIAL_KEYS[(kind, store)]
+    group_key_file = values["credential.group_key_file"].value
+    if "group_key_file" in possible and group_key_file is not None:
+        decides, said, needed, possible = "group_key_file", group_key_file, ("group_key_file",), ("allow_group_key",)
     faults = []
     for key, value in values.items():
         table, _, name = key.partition(".")
         if table != "credential" or name in ("type", "store", *possible):
             continue
-        if name in needed and value.value is None:
+        if name in needed and value.origin == "default":
             faults.append(f"{key}: is missing, credential.{decides} is {said}")
         elif name not in needed and value.origin != "default":
             faults.append(f"{value.origin}: {key}: does not belong to credential.{decides} {said}")
     return faults
+
+
+def _group_key_faults(values: dict[str, Value]) -> list[str]:
+    """A group's key on a device is never taken by mistake."""
+    found = values["credential.group_key_file"]
+    if found.value is None or values["credential.allow_group_key"].value:
+        return []
+    why = "whoever reads one card can impersonate every device of the group"
+    instead = "derive this device's key on the bench with dpsctl derive-key, or set credential.allow_group_key = true"
+    return [f"{found.origin}: credential.group_key_file: is refused: {why}; {instead}"]
 
 
 def _password_faults(proxy: Value, password_file: Value) -> list[str]:
@@ -204,7 +217,7 @@ def _registration_id_faults(registration_id: Value, x509: bool) -> list[str]:
     if registration_id.value is None:
         return [] if x509 else ["dps.registration_id: is missing, a symmetric key has no name of its own"]
     try:
-        check_registration_id(registration_id.value, x509=x509)
+        check_template(registration_id.value, x509=x509)
     except Problem as problem:
         return [f"{registration_id.origin}: dps.registration_id: {problem.sentence}; {problem.hint}"]
     return []

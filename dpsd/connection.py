@@ -8,7 +8,7 @@ from dpsd.shape import Table
 
 
 class Authentication(NamedTuple):
-    """How an agent proves itself: two files, a file and a key on a PKCS#11 token, or a socket that signs."""
+    """How an agent proves itself: two files, a file and a key on a PKCS#11 token, a store of its own, or a socket."""
 
     type: str
     certificate_file: str | None = None
@@ -16,6 +16,7 @@ class Authentication(NamedTuple):
     identity_socket: str | None = None
     private_key_uri: str | None = None
     pkcs11_module: str | None = None
+    store: str | None = None
 
 
 class Mqtt(NamedTuple):
@@ -70,6 +71,7 @@ def parse_connection(table: Table) -> Connection:
             authentication.optional_string("identity_socket"),
             authentication.optional_string("private_key_uri"),
             authentication.optional_string("pkcs11_module"),
+            authentication.optional_string("store"),
         ),
         mqtt=Mqtt(
             mqtt.string("host"),

@@ -6,16 +6,18 @@ import os
 from typing import Any, NamedTuple
 
 from dpsd.board import serial_number
+from dpsd.board_names import value_of
 from dpsd.config import Effective, parse_config
 from dpsd.configuration_files import load_layers
 from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Credential
+from dpsd.credentials.systemd_credentials import observed_files, public_file
 from dpsd.durable import load
 from dpsd.errors import Problem
 from dpsd.inputs import configuration_files, observe, signature
 from dpsd.places import CONFIGURATION, Places
 from dpsd.progress import Step, Watch
-from dpsd.protocol.identifiers import check_registration_id
+from dpsd.protocol.identifiers import check_registration_id, fill_template
 from dpsd.record import Binding
 from dpsd.settings import Config, check_payload
 from dpsd.shape import ShapeError, parse_object
@@ -23,6 +25,7 @@ from dpsd.steps import Report
 from dpsd.text import printable
 
 PAYLOAD_FILE_LIMIT = 64 * 1024
+GROUP_KEY_WARNING = "warning: using a group's key; whoever reads this card can impersonate every device of the group"
 
 
 class Device(NamedTuple):
@@ -53,12 +56,16 @@ def open_device(places: Places, report: Report = lambda event: None, patience: f
     config = load_config(places).config
     files = _credential_files(config)
     report(Watch({path: signature(path) for path in files}))
-    inputs |= {path: observe(path, secret=path != config.credential.certificate_file) for path in files}
+    public = (config.credential.certificate_file, public_file())
+    inputs |= {path: observe(path, secret=path not in public) for path in files}
     if config.credential.token_device is not None:
         _await_token(config.credential.token_device, patience, report)
     report(Step("opening the credential"))
     credential = open_credential(config.credential)
     registration_id = _registration_id(config, credential)
+    if credential.of_group:
+        report(Step(GROUP_KEY_WARNING))
+        credential = credential.of_device(registration_id)
     endpoint = str(config.dps.global_endpoint)
     binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint, serial_number())
     return Device(config, credential, _payload(config), binding, inputs)
@@ -74,20 +81,24 @@ def _await_token(path: str, patience: float, report: Report) -> None:
 def _credential_files(config: Config) -> list[str]:
     credential, network = config.credential, config.network
     keys = (credential.private_key_file, credential.primary_key_file, credential.secondary_key_file)
-    secrets = (*keys, credential.pin_file, network.proxy_password_file)
+    secrets = (*keys, credential.group_key_file, credential.pin_file, network.proxy_password_file)
     named = [credential.certificate_file, *secrets, config.dps.payload_file, network.trusted_roots]
-    return [path for path in named if path is not None and path.startswith("/")]
+    return [path for path in named if path is not None and path.startswith("/")] + observed_files(credential)
 
 
 def _registration_id(config: Config, credential: Credential) -> str:
-    configured, common_name = config.dps.registration_id, credential.common_name
-    if common_name is None:
-        return configured or ""
-    if configured is not None and configured != common_name.lower():
-        said = f"dps.registration_id is '{printable(configured)}', the certificate's CN is '{printable(common_name)}'"
-        raise Problem("registration-id-mismatch", said)
-    check_registration_id(common_name.lower(), x509=True)
-    return common_name.lower()
+    """Return the id to register, checked; with a certificate it must be its CN."""
+    common_name = credential.common_name
+
+    def value(name: str, argument: str) -> str:
+        return common_name or "" if name == "cn" else value_of(name, argument)
+
+    registration_id = fill_template(config.dps.registration_id or "{cn}", value)
+    check_registration_id(registration_id, x509=common_name is not None)
+    if common_name is not None and registration_id != common_name.lower():
+        said = f"dps.registration_id gives '{printable(registration_id)}', the certificate's CN is"
+        raise Problem("registration-id-mismatch", f"{said} '{printable(common_name)}'")
+    return registration_id
 
 
 def _payload(config: Config) -> dict[str, Any] | None:

@@ -40,7 +40,7 @@ class Arguments(NamedTuple):
 class Verb(NamedTuple):
     """run: does it and returns the exit status. options: by name, its help; one that takes a value starts with a
     capital word. operands: their names, for the usage line and for their number; the last may be left out if it is in
-    brackets."""
+    brackets, and repeated if it ends with dots."""
 
     run: Callable[[Arguments], int]
     summary: str
@@ -113,7 +113,8 @@ def _parse(verb: Verb, argv: list[str]) -> Arguments:
         else:
             options[name] = ""
     optional = sum(name.startswith("[") for name in verb.operands)
-    if not len(verb.operands) - optional <= len(operands) <= len(verb.operands):
+    repeated = any("..." in name for name in verb.operands)
+    if len(operands) < len(verb.operands) - optional or (len(operands) > len(verb.operands) and not repeated):
         expected = " ".join(verb.operands) or "none"
         raise UsageError(f"expected operands: {expected}; found: {printable(' '.join(operands)) or 'none'}")
     return Arguments(options, operands, _places(options))

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 from dpsd.daemon import ask_to_register, is_provisioned, is_running, load_status
 from dpsd.door import Arguments, UsageError, Verb, enter
@@ -188,6 +188,41 @@ def _agent(arguments: Arguments) -> int:
     return EXIT_DONE
 
 
+def _derive_key(arguments: Arguments) -> int:
+    from dpsd.fleet_keys import derive_keys, read_rows, rows_of
+
+    group_key_file, table = arguments.options.get("--group-key-file"), arguments.options.get("--csv")
+    if group_key_file is None or bool(arguments.operands) == (table is not None):
+        raise UsageError("write: dpsctl derive-key --group-key-file FILE ID..., or --csv FILE in place of ID...")
+    if table is None:
+        derive_keys(group_key_file, rows_of(arguments.operands), sys.stdout)
+    else:
+        with _open_table(table) as lines:
+            derive_keys(group_key_file, read_rows(table, lines), sys.stdout)
+    return EXIT_DONE
+
+
+def _open_table(path: str) -> TextIO:
+    try:
+        return open(0 if path == "-" else path, newline="", encoding="utf-8-sig", errors="backslashreplace")
+    except OSError as error:
+        raise UsageError(f"{printable(path)}: {error.strerror}") from None
+
+
+def _reset(arguments: Arguments) -> int:
+    from dpsd.reset import FLASH, plan, reset
+
+    credential = arguments.has("--credential")
+    planned = plan(arguments.places, credential=credential)
+    if not arguments.has("--yes"):
+        print("\n".join(f"would remove {printable(path)}" for path in planned))
+        raise UsageError("nothing was removed; to remove it, add --yes")
+    for path in reset(arguments.places, credential=credential):
+        print(f"removed {printable(path)}", flush=True)
+    print(f"done; {FLASH}")
+    return EXIT_DONE
+
+
 def _config(arguments: Arguments) -> int:
     from dpsd.device import load_config, open_device
     from dpsd.ownership import act_as_owner
@@ -227,6 +262,17 @@ VERBS = {
         ("enable|disable", "UNIT"),
     ),
     "explain": Verb(_explain, "what a problem means, what follows and what to do; or all in brief", _JSON, ("[CODE]",)),
+    "derive-key": Verb(
+        _derive_key,
+        "on the bench: the keys of a group's devices as CSV",
+        {"--group-key-file": "FILE  the group's primary or secondary key", "--csv": "FILE  ids from it; - is stdin"},
+        ("[ID...]",),
+    ),
+    "reset": Verb(
+        _reset,
+        "forget the assignment, for a return or a golden image",
+        {"--credential": "remove the configured credential files too", "--yes": "really do it", **_JSON},
+    ),
     "config": Verb(_config, "check and print the effective configuration", _JSON),
 }
 

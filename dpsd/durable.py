@@ -23,8 +23,7 @@ def commit(path: str, data: bytes, mode: int, staging: str | None = None) -> Non
 
     staging: a folder of the same file system where the file is born, to inherit that folder's group.
     """
-    folder, name = os.path.split(path)
-    born = f"{staging or folder}/.{name}.new"
+    folder, born = os.path.dirname(path), newborn(path, staging)
     try:
         _write(born, data, mode)
         os.rename(born, path)
@@ -32,6 +31,12 @@ def commit(path: str, data: bytes, mode: int, staging: str | None = None) -> Non
     except OSError as error:
         _remove_quietly(born)
         raise _unwritable(path, error) from None
+
+
+def newborn(path: str, staging: str | None = None) -> str:
+    """Return where a commit of `path` writes before it renames; a cut may leave it there."""
+    folder, name = os.path.split(path)
+    return f"{staging or folder}/.{name}.new"
 
 
 def commit_changed(path: str, data: bytes, mode: int, staging: str | None = None) -> bool:
@@ -65,13 +70,18 @@ def remove(path: str) -> None:
 
 def set_aside(path: str) -> str:
     """Move a file that cannot be used to `PATH.unusable`, and return that name."""
-    aside = f"{path}.unusable"
+    aside = unusable(path)
     try:
         os.replace(path, aside)
         _flush_folder(os.path.dirname(path))
     except OSError as error:
         raise _unwritable(path, error) from None
     return aside
+
+
+def unusable(path: str) -> str:
+    """Return where `set_aside` moves `path`."""
+    return f"{path}.unusable"
 
 
 def load(path: str, limit: int = 1 << 20) -> bytes | None:

@@ -100,6 +100,7 @@ PROBLEMS: dict[str, Kind] = {
         Retry.REFUSED, EXIT_CONFIGURATION, "renew the device certificate, and check the board's clock"
     ),
     "registration-id-invalid": _local("set dps.registration_id to lower-case letters, digits and - . _ :"),
+    "registration-id-unavailable": _local("use another value in dps.registration_id; see dpsd.toml(5)"),
     "registration-id-mismatch": _local("set dps.registration_id to the certificate's CN, or leave it out"),
     "payload-invalid": _local("make the payload a JSON object of at most 64 KiB"),
     "board-changed": _local("put the card back into its board, or set board.clone_guard to reprovision"),
@@ -111,6 +112,7 @@ PROBLEMS: dict[str, Kind] = {
     # Between this device and the service.
     "no-interface": _network("check the cable or Wi-Fi, and what manages the network: ip link"),
     "radio-blocked": _network("unblock the radio: rfkill unblock wifi; on a new Raspberry Pi set the Wi-Fi country"),
+    "interface-missing": _network("wait for the interface, or name another one in dps.registration_id: ip link"),
     "no-route": _network("check DHCP and the gateway: ip route"),
     "no-ipv4-route": _network("DPS has IPv4 addresses only: give the network IPv4, or NAT64 with DNS64"),
     "dns-unavailable": _network("check the name servers: resolvectl status, or /etc/resolv.conf"),

@@ -35,7 +35,10 @@ MEANINGS = {
         "Somebody besides root could change a configuration file, by the file or by a folder above it. The hint "
         "names the command."
     ),
-    "credential-missing": "A certificate or key file that the configuration names is not there or cannot be opened.",
+    "credential-missing": (
+        "A certificate or key file that the configuration names is not there or cannot be opened, or systemd did not "
+        "hand it over."
+    ),
     "credential-insecure": (
         "A key file can be read or written by more than its owner and the group dpsd, belongs to somebody else, is "
         "a link, has several names or an access control list, or the daemon may not read it. The hint names the "
@@ -82,7 +85,14 @@ MEANINGS = {
     "registration-id-invalid": (
         "The registration id has a character that DPS does not allow, is too long, or the certificate's CN is so."
     ),
-    "registration-id-mismatch": "dps.registration_id is not the certificate's CN. DPS would refuse it.",
+    "registration-id-unavailable": (
+        "dps.registration_id asks for something that this board does not have, or that is not its own: a serial "
+        "number without a device tree, a machine id that is made anew at every boot, a host name that every new "
+        "system has, one of several network interfaces. The hint names what to use instead."
+    ),
+    "registration-id-mismatch": (
+        "dps.registration_id is not the certificate's CN, or its template gives another id. DPS would refuse it."
+    ),
     "payload-invalid": "dps.payload_file is not there, is no JSON object, or is too large.",
     "board-changed": (
         "The state directory's assignment was made on another board: the card was moved or cloned. The old identity "
@@ -107,6 +117,10 @@ MEANINGS = {
     "radio-blocked": (
         "No network interface is up, and the Wi-Fi radio is blocked (rfkill), as on a new Raspberry Pi OS without a "
         "Wi-Fi country."
+    ),
+    "interface-missing": (
+        "dps.registration_id asks for the hardware address of a network interface that is not there, or not yet. dpsd "
+        "waits for it."
     ),
     "no-route": "An interface is up, but no route leads to the endpoint.",
     "no-ipv4-route": "The endpoint has IPv4 addresses only, and this network routes only IPv6.",

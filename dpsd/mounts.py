@@ -1,4 +1,4 @@
-"""Which file system a folder is on. Floor 2."""
+"""What is mounted where. Floor 2."""
 
 from __future__ import annotations
 
@@ -11,16 +11,25 @@ VOLATILE = frozenset({"tmpfs", "ramfs", "overlay"})
 
 def volatile_kind(path: str, mounts: str = MOUNTS) -> str | None:
     """Return the kind of file system that `path` is on if a reboot empties it. mounts: a file as in proc(5)."""
+    kinds, real = _kinds(mounts), os.path.realpath(path)
+    above = max((place for place in kinds if _is_above(place, real)), key=len, default="")
+    kind = kinds.get(above)
+    return kind if kind in VOLATILE else None
+
+
+def mounted_kind(path: str, mounts: str = MOUNTS) -> str | None:
+    """Return the kind of file system that is mounted just there, if one is. mounts: a file as in proc(5)."""
+    return _kinds(mounts).get(os.path.realpath(path))
+
+
+def _kinds(mounts: str) -> dict[str, str]:
+    """Return the kind of file system by mount point; the last one mounted there counts."""
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
             rows = [line.split(" ") for line in file]
     except OSError:
-        return None
-    real = os.path.realpath(path)
-    kinds = {_unescaped(row[1]): row[2] for row in rows if len(row) > 2}
-    above = max((place for place in kinds if _is_above(place, real)), key=len, default="")
-    kind = kinds.get(above)
-    return kind if kind in VOLATILE else None
+        return {}
+    return {_unescaped(row[1]): row[2] for row in rows if len(row) > 2}
 
 
 def _is_above(place: str, path: str) -> bool:

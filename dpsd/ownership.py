@@ -6,8 +6,10 @@ daemon, so that "it works in the foreground" means something.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+from collections.abc import Iterator
 
 from dpsd.places import Places
 
@@ -24,6 +26,28 @@ def act_as_owner(places: Places) -> None:
         os.setgroups(_groups(owner.st_uid, owner.st_gid))
         os.setgid(owner.st_gid)
         os.setuid(owner.st_uid)
+
+
+@contextlib.contextmanager
+def as_owner(places: Places) -> Iterator[None]:
+    """Be the state directory's owner inside of the `with` block, if this is root and the directory exists."""
+    try:
+        owner = os.stat(places.state)
+    except OSError:
+        owner = None
+    if owner is None or os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    groups, group = os.getgroups(), os.getegid()
+    os.setgroups(_groups(owner.st_uid, owner.st_gid))
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def is_owner(places: Places) -> bool:

@@ -48,6 +48,8 @@ class CredentialFiles(NamedTuple):
     token_device: str | None = None
     firmware_command: str = FIRMWARE_COMMAND
     firmware_key_id: int = 1
+    group_key_file: str | None = None
+    allow_group_key: bool = False
 
 
 class Network(NamedTuple):
@@ -242,7 +244,7 @@ SETTINGS: dict[str, Setting] = {
     "dps.api_version": Setting(_api_version, "2019-03-31", "the DPS device API version"),
     "credential.type": Setting(_one_of("x509", "symmetric_key"), REQUIRED, "x509 or symmetric_key"),
     "credential.store": Setting(
-        _one_of("files", "pkcs11", "rpi-firmware", later=("sealed", "systemd")), "files", "where the credential is"
+        _one_of("files", "pkcs11", "systemd", "rpi-firmware", later=("sealed",)), "files", "where the credential is"
     ),
     "credential.certificate_file": Setting(_published_path, None, "PEM: the leaf first, then its intermediates"),
     "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
@@ -254,6 +256,8 @@ SETTINGS: dict[str, Setting] = {
     "credential.token_device": Setting(_path, None, "wait for this device node before the token is used"),
     "credential.firmware_command": Setting(_path, FIRMWARE_COMMAND, "the Raspberry Pi's command that signs"),
     "credential.firmware_key_id": Setting(_key_id, 1, "the number of the key in the firmware"),
+    "credential.group_key_file": Setting(_path, None, "instead of primary_key_file: the device's key is derived"),
+    "credential.allow_group_key": Setting(_boolean, False, "a group's key may be on this device"),
     "network.transport": Setting(_one_of(MQTT, WEBSOCKET, AUTO), MQTT, "mqtt (8883), websocket (443), or auto"),
     "network.proxy": Setting(_proxy, None, "http:// or socks5:// [user@]host:port, or environment"),
     "network.proxy_password_file": Setting(_path, None, "the password of the user in proxy, one line"),
@@ -272,7 +276,9 @@ SETTINGS: dict[str, Setting] = {
 CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("x509", "files"): (("certificate_file", "private_key_file"), ()),
     ("x509", "pkcs11"): (("certificate_file", "token_uri", "module"), ("pin_file", "token_device")),
-    ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file",)),
+    ("x509", "systemd"): ((), ()),
+    ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file", "group_key_file", "allow_group_key")),
+    ("symmetric_key", "systemd"): ((), ()),
     ("symmetric_key", "rpi-firmware"): ((), ("firmware_command", "firmware_key_id")),
 }
 """By type and store of a credential, the keys that it needs, and those that it may have; others are refused."""
@@ -299,6 +305,8 @@ MISSPELLINGS = {
     "symmetric_key": "credential.primary_key_file",
     "primary_key": "credential.primary_key_file",
     "secondary_key": "credential.secondary_key_file",
+    "group_key": "credential.group_key_file",
+    "enrollment_group_key": "credential.group_key_file",
 }
 """Names that other DPS clients use, lower-cased and without their table."""
 

@@ -24,6 +24,7 @@ OBSERVERS = {
     "ip": "iproute2",
     "microsocks": "microsocks",
     "mosquitto_pub": "mosquitto-clients",
+    "openssl": "openssl",
     "softhsm2-util": "softhsm2",
     "strace": "strace",
     "tayga": "tayga",

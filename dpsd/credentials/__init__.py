@@ -14,7 +14,9 @@ from dpsd.settings import CredentialFiles
 STORES = {
     ("x509", "files"): "dpsd.credentials.x509_files:open_x509_files",
     ("x509", "pkcs11"): "dpsd.credentials.x509_pkcs11:open_x509_pkcs11",
+    ("x509", "systemd"): "dpsd.credentials.systemd_credentials:open_x509_systemd",
     ("symmetric_key", "files"): "dpsd.credentials.symmetric_files:open_symmetric_files",
+    ("symmetric_key", "systemd"): "dpsd.credentials.systemd_credentials:open_symmetric_systemd",
     ("symmetric_key", "rpi-firmware"): "dpsd.credentials.symmetric_firmware:open_symmetric_firmware",
 }
 """By type and store, the function that opens it; named by text so that only the configured one is imported."""

@@ -66,7 +66,7 @@ class Credential(NamedTuple):
     """An opened credential.
 
     common_name: the certificate's CN, which must be the registration id; None with keys. fingerprint: public, changes
-    with the credential. x509 or keys (primary first) proves the device.
+    with the credential. x509 or keys (primary first) proves the device. of_group: the key is the enrollment group's.
     """
 
     common_name: str | None
@@ -74,3 +74,15 @@ class Credential(NamedTuple):
     authentication: Authentication
     x509: Certificate | None = None
     keys: tuple[Signer, ...] = ()
+    of_group: bool = False
+
+    def of_device(self, registration_id: str) -> Credential:
+        """Return what proves this one device: another credential only where this one is its group's.
+
+        A group's key signs the registration id, and that is the device's key (see `sas.derive_device_key`).
+        """
+        if not self.of_group:
+            return self
+        return self._replace(
+            keys=tuple(SymmetricKey(key.sign(registration_id.encode())) for key in self.keys), of_group=False
+        )

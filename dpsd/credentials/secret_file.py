@@ -18,6 +18,8 @@ from dpsd.errors import Problem
 from dpsd.text import printable
 
 GROUP = "dpsd"
+SERVICE_CREDENTIALS = "/run/credentials/dpsd.service"
+"""Below /run/credentials only root makes folders; this one is there while the service runs."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _ACL = "system.posix_acl_access"
 
@@ -77,10 +79,14 @@ def _check(path: str, descriptor: int, limit: int) -> None:
         raise _insecure(path, "has an access control list", f"setfacl --remove-all {name}")
 
 
+def credentials_folder() -> str:
+    """Return where systemd puts what it hands to the service; outside the service where dpsd.service has it."""
+    return os.environ.get("CREDENTIALS_DIRECTORY") or SERVICE_CREDENTIALS
+
+
 def _is_systemds(path: str) -> bool:
     """Tell whether systemd made this file for the service alone, with its own owner, mode and access list."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    return bool(folder) and os.path.dirname(path) == folder
+    return os.path.dirname(path) == credentials_folder()
 
 
 def _insecure(path: str, found: str, repair: str) -> Problem:

@@ -16,22 +16,25 @@ SIZE_LIMIT = 1024
 
 
 def open_symmetric_files(settings: CredentialFiles) -> Credential:
-    """Open the primary key, and the secondary where one is configured.
+    """Open the primary key, and the secondary where one is configured; or instead the key of the device's group.
 
     Raises Problem `credential-missing`, `-insecure` or `-invalid`.
     """
-    paths = [path for path in (settings.primary_key_file, settings.secondary_key_file) if path]
-    keys = tuple(_open(path) for path in paths)
+    named = (settings.primary_key_file, settings.secondary_key_file, settings.group_key_file)
+    paths = [path for path in named if path]
+    keys = tuple(SymmetricKey(load_key(path)) for path in paths)
     return Credential(
         common_name=None,
         fingerprint="symmetric:" + ":".join(key.sign(FINGERPRINT).hex() for key in keys),
         authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
         keys=keys,
+        of_group=settings.group_key_file is not None,
     )
 
 
-def _open(path: str) -> SymmetricKey:
+def load_key(path: str) -> bytes:
+    """Return the decoded key; raises as `open_symmetric_files`."""
     try:
-        return SymmetricKey(parse_key(load_secret(path, SIZE_LIMIT)))
+        return parse_key(load_secret(path, SIZE_LIMIT))
     except ProtocolError as error:
         raise Problem("credential-invalid", f"{printable(path)}: {error}") from None

@@ -8,6 +8,7 @@ from the IoT Hub identity registry page.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from dpsd.errors import Problem
@@ -18,8 +19,11 @@ REGISTRATION_ID_LIMIT = 128
 REGISTRATION_ID_LIMIT_X509 = 64
 HOST_NAME_LIMIT = 253
 DEVICE_ID_LIMIT = 128
+TEMPLATE_NAMES = ("serial", "machine_id", "mac", "hostname", "cn")
+"""What can stand in braces in a registration id; only `mac` may name something, an interface as in {mac:eth0}."""
 
 _REGISTRATION_ID = re.compile(r"[a-z0-9._:-]*[a-z0-9-]")
+_PLACEHOLDER = re.compile(rf"\{{({'|'.join(TEMPLATE_NAMES)})(?:(?<=mac):([A-Za-z0-9._-]{{1,15}}))?\}}")
 _ID_SCOPE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _DEVICE_ID = re.compile(r"[A-Za-z0-9.+%_#*?!(),=@$:-]{1,128}")
@@ -40,8 +44,6 @@ def check_registration_id(registration_id: str, *, x509: bool) -> None:
     """Raise Problem `registration-id-invalid` unless DPS would take this id."""
     limit = REGISTRATION_ID_LIMIT_X509 if x509 else REGISTRATION_ID_LIMIT
     shown = f"registration id '{printable(registration_id)}'"
-    if "{" in registration_id:
-        raise Problem("registration-id-invalid", f"{shown}: templates in braces are not available in this version")
     if registration_id != registration_id.lower():
         repaired = printable(registration_id.lower())
         raise Problem("registration-id-invalid", f"{shown} has upper-case letters", hint=f"write it as '{repaired}'")
@@ -50,6 +52,24 @@ def check_registration_id(registration_id: str, *, x509: bool) -> None:
     if not _REGISTRATION_ID.fullmatch(registration_id):
         rule = "only a-z 0-9 - . _ : are allowed, the last one a letter, a digit or -"
         raise Problem("registration-id-invalid", f"{shown}: {rule}")
+
+
+def check_template(template: str, *, x509: bool) -> None:
+    """Raise Problem `registration-id-invalid` unless `template` names known values, and has no other mistake."""
+    shown, names = f"'{printable(template)}'", [name for name, _ in _PLACEHOLDER.findall(template)]
+    if re.search("[{}]", _PLACEHOLDER.sub("", template)):
+        known = " ".join(f"{{{name}}}" for name in (*TEMPLATE_NAMES, "mac:eth0"))
+        hint = f"what can stand in braces is {known}"
+        raise Problem("registration-id-invalid", f"{shown} has something unknown in braces", hint=hint)
+    if "cn" in names and not x509:
+        said = f"{shown}: only a certificate has a common name"
+        raise Problem("registration-id-invalid", said, hint="use {serial} or {mac:eth0} instead of {cn}")
+    check_registration_id(_PLACEHOLDER.sub("0", template), x509=x509)
+
+
+def fill_template(template: str, value_of: Callable[[str, str], str]) -> str:
+    """Return the template with every `{name}` and `{name:argument}` replaced, in lower case."""
+    return _PLACEHOLDER.sub(lambda found: value_of(found[1], found[2] or "").lower(), template)
 
 
 def is_id_scope(text: str) -> bool:

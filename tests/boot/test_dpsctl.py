@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from machine import Machine
+from machine import Machine, eventually
 
 from tests.boot.first_boot import PUBLISHED, STATE, access, configure, look
 from tests.boot.lab import Device, Emulator, Layers
@@ -40,3 +40,22 @@ def test_others_may_not_provision(idle: Machine) -> None:
     ended = idle.attempt("dpsctl", "provision", user="nobody")
     assert ended.status == 78
     assert "dpsd: not-permitted: " in ended.output
+
+
+def test_others_may_not_reset(idle: Machine) -> None:
+    idle.run("dpsctl", "provision")
+    ended = idle.attempt("dpsctl", "reset", "--yes", user="nobody")
+    assert (ended.status, "dpsd: not-permitted: " in ended.output) == (78, True)
+    assert idle.attempt("test", "-e", PUBLISHED[0]).status == 0
+
+
+def test_a_device_that_was_reset_with_its_credential_waits_for_a_new_one(idle: Machine, emulator: Emulator) -> None:
+    idle.run("systemctl", "start", "dpsd.service")
+    idle.run("systemctl", "stop", "dpsd.service")
+    told = idle.run("dpsctl", "reset", "--credential", "--yes")
+    assert "removed /etc/dpsd/device.key\n" in told
+    left = idle.run("find", STATE, "/run/dpsd", "-type", "f").split()
+    assert left == [f"{STATE}/private/lock"]
+    idle.run("systemctl", "start", "--no-block", "dpsd.service")
+    missing = "credential-missing"
+    eventually(lambda: missing in idle.properties("dpsd.service")["StatusText"], "the credential is missed")

@@ -60,6 +60,7 @@ ENVIRONMENTS = [
     for authentication in (
         Authentication("x509", "/etc/dpsd/device.pem", "/etc/dpsd/device.key"),
         Authentication("x509", "/etc/dpsd/device.pem", private_key_uri="pkcs11:...", pkcs11_module="/usr/lib/m.so"),
+        Authentication("x509", store="systemd"),
         Authentication("sas", identity_socket=IDENTITY_SOCKET),
     )
 ]
@@ -154,7 +155,7 @@ def test_the_man_page_has_every_command_with_its_options() -> None:
         if item.section == "DESCRIPTION" and item.head.startswith("Ic "):
             name, *words = item.head.removeprefix("Ic ").split()
             options = {f"-{word}" for flag, word in pairwise(words) if flag == "Fl"}
-            plain = re.sub(r"Oo .*? Oc|Op Fl \S+", "", " ".join(words))  # without the options
+            plain = re.sub(r"Oo .*? Oc|Op Fl \S+|Fl \S+ Ar \S+", "", " ".join(words))  # without the options
             operands = [word for word in plain.split() if word not in {"Ar", "Op"}]
             documented[name] = (options, operands)
     expected = {name: [word.strip("[]") for word in verb.operands] for name, verb in dpsctl.VERBS.items()}
@@ -254,7 +255,7 @@ def test_the_tree_names_every_module() -> None:
 
 def test_commands_in_the_documents_exist() -> None:
     for path in TEXTS:
-        for verb in re.findall(r"^ {4}(?:sudo )?dpsctl (\w+)", path.read_text(), re.MULTILINE):
+        for verb in re.findall(r"^ {4}(?:sudo )?dpsctl ([\w-]+)", path.read_text(), re.MULTILINE):
             assert verb in dpsctl.VERBS, f"{path.name}: dpsctl {verb}"
 
 

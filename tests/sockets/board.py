@@ -91,6 +91,14 @@ class Board:
             pytest.skip("port 443 is not permitted here")
         self.configure(network='transport = "websocket"')
 
+    def use_group_key(self, allow: bool) -> None:
+        """Have the key of the emulator's symmetric group on the device."""
+        key = (self.emulator.directory / "groups/symmetric-fleet/primary.key").read_text().strip()
+        self.write_key(self.folder / "group.symkey", key)
+        text = self.config.read_text().replace(f'primary_key_file = "{self.key}"', "")
+        lines = f'group_key_file = "{self.folder}/group.symkey"\nallow_group_key = {str(allow).lower()}'
+        self.config.write_text(text.replace('type = "symmetric_key"', f'type = "symmetric_key"\n{lines}'))
+
     def command(self, module: str, *words: str) -> list[str]:
         places = ["--config", str(self.config), "--state-dir", str(self.state), "--runtime-dir", str(self.run)]
         return [*self.enter, sys.executable, "-m", module, *words, *places]

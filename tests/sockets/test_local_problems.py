@@ -142,3 +142,18 @@ def test_assignment_that_takes_for_ever_ends_at_the_deadline(board: Board, emula
     emulator.replace(faults=[{"on": moment, **assigning} for moment in ("register-reply", "poll-reply")])
     with Daemon(board) as daemon:
         daemon.await_(lambda: any("attempt-deadline: " in one for one in daemon.notified), within=270)
+
+
+def test_a_groups_key_on_a_device_is_refused(board: Board) -> None:
+    board.use_group_key(allow=False)
+    ended = board.dpsctl("provision")
+    assert ended.returncode == 78
+    assert "whoever reads one card can impersonate every device of the group" in ended.stderr
+
+
+def test_a_groups_key_that_is_allowed_is_warned_of_at_every_attempt(board: Board) -> None:
+    board.use_group_key(allow=True)
+    for words in ((), ("--force",)):
+        ended = board.dpsctl("provision", *words)
+        assert ended.returncode == 0, ended.stderr
+        assert "dpsd: warning: using a group's key; whoever reads this card" in ended.stderr

@@ -46,13 +46,13 @@ WRONG = {
     'dps.global_endpoint = "https://a.example/x"': "is a URL; write 'a.example'",
     'dps.api_version = "２０１９-03-31"': "is not a version such as 2019-03-31",
     'dps.registration_id = "Pi-1"': "has upper-case letters; write it as 'pi-1'",
-    'dps.registration_id = "pi-{serial}"': "templates in braces are not available",
+    'dps.registration_id = "pi-{imei}"': "what can stand in braces is {serial} {machine_id} {mac} {hostname} {cn}",
     "dps.payload = 7": "expected a table, found an integer",
     "dps.payload = { at = 2026-01-10 }": "is not JSON",
     "dps.payload = { a = nan }": "is not JSON",
     f'dps.payload = {{ a = "{"x" * PAYLOAD_LIMIT}" }}': f"{PAYLOAD_LIMIT} are allowed",
     'credential.type = "X509"': "did you mean x509?",
-    'credential.store = "sealed"': "is not available in this version; use files or pkcs11 or rpi-firmware",
+    'credential.store = "sealed"': "is not available in this version; use files or pkcs11 or systemd or rpi-firmware",
     'credential.token_uri = "pkcs11:token=t;object=o?pin-value=1"': "holds a PIN or where it is",
     'credential.certificate_file = "device.pem"': "is not an absolute path",
     'credential.certificate_file = "/etc/my device.pem"': "has a character that connection.env cannot carry",
@@ -180,7 +180,7 @@ def test_a_key_on_a_token_is_named_by_a_uri_and_a_module() -> None:
     (fault,) = faults(TOKEN, 'credential.private_key_file = "/etc/dpsd/device.key"')
     assert fault.endswith("credential.private_key_file: does not belong to credential.store pkcs11")
     (fault,) = faults(KEYS, 'credential.store = "pkcs11"')
-    assert fault == "/etc/2.toml:1: credential.store: with credential.type symmetric_key use files or rpi-firmware"
+    assert fault == "/etc/2.toml:1: credential.store: with credential.type symmetric_key use files or systemd or rpi-firmware"
 
 
 def test_a_payload_stands_here_or_in_a_file() -> None:
@@ -226,3 +226,19 @@ def test_any_text_is_a_configuration_or_a_problem(first: str, second: str) -> No
         assert all(fault.isascii() and fault.isprintable() for fault in (problem.sentence, *problem.also))
     else:
         assert effective.config.dps.id_scope == effective.values["dps.id_scope"].value
+
+
+KEYED = '[dps]\nid_scope = "0ne00AB12CD"\nregistration_id = "pi-1"\n[credential]\ntype = "symmetric_key"\n'
+GROUP_KEY = 'group_key_file = "/etc/dpsd/group.symkey"\n'
+
+
+def test_a_groups_key_is_refused_with_the_reason() -> None:
+    (fault,) = faults(KEYED + GROUP_KEY)
+    assert "whoever reads one card can impersonate every device of the group" in fault
+    assert "dpsctl derive-key" in fault
+    assert parse(f"{KEYED}{GROUP_KEY}allow_group_key = true").config.credential.allow_group_key
+
+
+def test_a_groups_key_takes_the_place_of_the_devices() -> None:
+    (fault,) = faults(f'{KEYED}{GROUP_KEY}allow_group_key = true\nprimary_key_file = "/etc/dpsd/device.symkey"')
+    assert fault.endswith("primary_key_file: does not belong to credential.group_key_file /etc/dpsd/group.symkey")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.mounts import volatile_kind
+from dpsd.mounts import mounted_kind, volatile_kind
 
 TABLE = """\
 overlayroot / overlay rw 0 0
@@ -40,3 +40,10 @@ def test_without_a_table_nothing_is_claimed(tmp_path: Path) -> None:
 
 def test_the_kernels_own_table_is_read() -> None:
     assert volatile_kind("/proc") is None
+
+
+def test_only_what_is_mounted_just_there_counts(tmp_path: Path) -> None:
+    table = tmp_path / "mounts"
+    table.write_text("/dev/mmcblk0p2 / ext4 rw 0 0\ntmpfs /etc/dpsd-id tmpfs ro 0 0\n")
+    assert mounted_kind("/etc/dpsd-id", str(table)) == "tmpfs"
+    assert mounted_kind("/etc", str(table)) is None

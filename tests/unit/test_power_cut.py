@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from dpsd.places import Places
-from dpsd.publish import load_record, prepare_folders, publish
+from dpsd.publish import load_record, prepare_folders, publish, raise_flag
 from dpsd.record import Record, render_record
 from tests.unit.examples import CHECKOUT, CONNECTION, RECORD
 
@@ -31,6 +31,14 @@ from dpsd.places import Places
 from dpsd.publish import publish
 from dpsd.record import parse_record
 publish(parse_record(sys.stdin.buffer.read()), Places((), sys.argv[2] + "/state", sys.argv[2] + "/run"))
+"""
+RESET = f"""{START}
+from dpsd.places import Places
+from dpsd.reset import reset
+folder = sys.argv[2]
+places = Places((folder + "/dpsd.toml",), folder + "/state", folder + "/run")
+for path in reset(places, credential=True):
+    pass
 """
 CALLS = "openat,write,fsync,fchmod,/^(rename|unlink|mkdir)"
 OLD = RECORD
@@ -134,3 +142,32 @@ def test_a_publish_cut_at_any_call_is_repaired_by_the_next(fresh: Fresh, old: Re
         publish(record or new, places(folder))
         assert published(folder) == (after if (record or new) == new else before), call
         assert [path for path in folder.rglob("*.new") if record == new] == [], call
+
+
+def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh) -> None:
+    secrets = ("certificate_file", "private_key_file")
+
+    def start() -> Path:
+        folder = fresh()
+        publish(OLD, places(folder))
+        raise_flag(places(folder))
+        lines = "".join(f'{name} = "{folder}/{name}"\n' for name in secrets)
+        (folder / "dpsd.toml").write_text(f'[dps]\nid_scope = "0ne00TEST01"\n[credential]\ntype = "x509"\n{lines}')
+        for name in ("history.json", "private/.assignment.json.new", "private/assignment.json.unusable"):
+            (folder / "state" / name).write_text("old")
+        for name in secrets:
+            (folder / name).write_text("secret")
+        return folder
+
+    done = start()
+    assert traced(RESET, done, b"", "--trace=none", "--output=/dev/null") == 0
+    assert sorted(path.name for path in done.rglob("*") if path.is_file()) == ["dpsd.toml", "lock"]
+    seen = set()
+    for call, folder in cuts(RESET, start):
+        left = published(folder)
+        if load_record(places(folder))[0] == OLD:
+            assert set(secrets) <= left.keys(), f"a record without its credential after {call}"
+        else:
+            assert left.keys() & {"provisioned", "connection.json", "connection.env", "payload.json"} == set(), call
+        seen.add(frozenset(left))
+    assert len(seen) > 8

@@ -59,3 +59,16 @@ def test_a_key_file_over_the_limit_is_refused(tmp_path: Path) -> None:
 def test_a_key_that_is_missing_is_named(tmp_path: Path) -> None:
     settings = CredentialFiles("symmetric_key", "files", None, None, f"{tmp_path}/none", None)
     problem_of("credential-missing", lambda: open_credential(settings))
+
+
+def test_a_groups_key_signs_for_one_device_as_that_devices_own(tmp_path: Path) -> None:
+    group_key_file = put_secret(tmp_path / "group", GROUP_KEY.encode())
+    group = open_credential(
+        CredentialFiles(
+            "symmetric_key", "files", None, None, None, None, group_key_file=group_key_file, allow_group_key=True
+        )
+    )
+    device, other = group.of_device("rpi-0001"), group.of_device("rpi-0002")
+    assert device.keys[0].sign(b"message") == sign(base64.b64decode(DEVICE_KEY), b"message")
+    assert device.keys[0].sign(b"message") != other.keys[0].sign(b"message")
+    assert device.of_device("rpi-0001") is device

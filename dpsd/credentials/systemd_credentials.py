@@ -1,0 +1,71 @@
+"""A credential that systemd hands to dpsd.service, under fixed names (systemd.exec(5), LoadCredential=). Floor 2.
+
+They are files in a folder in memory, which is there while the service runs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from dpsd.connection import Authentication
+from dpsd.credentials.credential import Credential
+from dpsd.credentials.secret_file import credentials_folder
+from dpsd.errors import Problem
+from dpsd.settings import CredentialFiles
+from dpsd.text import printable
+
+STORE = "systemd"
+CERTIFICATE, PRIVATE_KEY = "dpsd.certificate", "dpsd.private_key"
+PRIMARY_KEY, SECONDARY_KEY = "dpsd.primary_key", "dpsd.secondary_key"
+SOURCES = ("/etc/credstore", "/etc/credstore.encrypted")
+"""Where systemd looks for a credential that is asked for without a path."""
+
+
+def sources(settings: CredentialFiles) -> list[str]:
+    """Return where the credential is kept while no service runs; nothing for another store."""
+    names = (PRIVATE_KEY, PRIMARY_KEY, SECONDARY_KEY, CERTIFICATE) if settings.store == STORE else ()
+    return [f"{folder}/{name}" for folder in SOURCES for name in names]
+
+
+def observed_files(settings: CredentialFiles) -> list[str]:
+    """Return the files by which a change of the credential is noticed; none for another store.
+
+    They are made anew at each start of the service, so that secret ones always look changed. The certificate's text
+    stays, and stands for its key.
+    """
+    if settings.store != STORE:
+        return []
+    return [public_file()] if settings.type == "x509" else [f"{credentials_folder()}/{PRIMARY_KEY}"]
+
+
+def public_file() -> str:
+    """Return the path of the certificate, which is no secret."""
+    return f"{credentials_folder()}/{CERTIFICATE}"
+
+
+def open_x509_systemd(_: CredentialFiles) -> Credential:
+    """Open certificate and private key; raises the Problems of files, `credential-missing` with how to give them."""
+    from dpsd.credentials.x509_files import open_x509_files  # heavy, and not for keys
+
+    files = CredentialFiles("x509", STORE, _path(CERTIFICATE), _path(PRIVATE_KEY), None, None)
+    return open_x509_files(files)._replace(authentication=Authentication("x509", store=STORE))
+
+
+def open_symmetric_systemd(_: CredentialFiles) -> Credential:
+    """Open the primary key, and the secondary where there is one; raises as `open_x509_systemd`."""
+    from dpsd.credentials.symmetric_files import open_symmetric_files
+
+    secondary = f"{credentials_folder()}/{SECONDARY_KEY}"
+    files = CredentialFiles(
+        "symmetric_key", STORE, None, None, _path(PRIMARY_KEY), secondary if os.path.exists(secondary) else None
+    )
+    return open_symmetric_files(files)
+
+
+def _path(name: str) -> str:
+    folder = credentials_folder()
+    path = f"{folder}/{name}"
+    if not os.path.exists(path):
+        hint = f"add LoadCredential={name} to dpsd.service, as dpsd.toml(5) shows, and: systemctl restart dpsd"
+        raise Problem("credential-missing", f"systemd gave no {name} in {printable(folder)}", hint=hint)
+    return path

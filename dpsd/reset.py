@@ -1,0 +1,86 @@
+"""`dpsctl reset`: a device that knows nothing of its assignment any more, for a return or a golden image. Floor 3.
+
+The record goes after all that was made from it: until then a boot after a power cut restores everything, and from then
+on nothing says that the device is provisioned. The credential goes last: a record without it would still be used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+from dpsd.credentials.systemd_credentials import sources
+from dpsd.device import load_config
+from dpsd.durable import lock, newborn, remove, unusable
+from dpsd.errors import Problem
+from dpsd.ownership import as_owner, is_owner
+from dpsd.places import Places
+from dpsd.settings import CredentialFiles
+
+FLASH = "removed is not erased on flash: revoke the credential of a board that leaves your hands"
+
+
+def reset(places: Places, *, credential: bool) -> Iterator[str]:
+    """Remove, and yield each path once its removal is on disk.
+
+    Raises Problem `not-permitted`, `state-locked`, `state-unwritable`, and for the credential `configuration-*`.
+    """
+    files = credential_files(places) if credential else []
+    with as_owner(places):
+        holding = _lock(places)
+        try:
+            yield from wipe(state_files(places))
+        finally:
+            if holding is not None:
+                os.close(holding)
+    yield from wipe(files)
+
+
+def plan(places: Places, *, credential: bool) -> list[str]:
+    """Return what `reset` would remove now; raises as that."""
+    if not is_owner(places):
+        raise Problem("not-permitted", "only root may reset this device")
+    files = [*state_files(places), *(credential_files(places) if credential else [])]
+    return [path for path in files if os.path.lexists(path)]
+
+
+def wipe(paths: Iterable[str]) -> Iterator[str]:
+    """Remove what is there of these, in this order, and yield each one that is gone for good."""
+    for path in paths:
+        if os.path.lexists(path):
+            remove(path)
+            yield path
+
+
+def state_files(places: Places) -> list[str]:
+    """Return all that dpsd writes, in the order in which it goes."""
+    committed = [places.connection_env, places.connection_json, places.payload_json, places.history, places.record]
+    born = [*map(newborn, committed), newborn(places.payload_json, places.agents_staging)]
+    return [places.provisioned, places.status, *born, unusable(places.record), *committed]
+
+
+def credential_files(places: Places) -> list[str]:
+    """Return the files of the configured credential; raises Problem `configuration-*`."""
+    with as_owner(places):
+        settings: CredentialFiles = load_config(places).config.credential
+    named = (
+        settings.private_key_file,
+        settings.primary_key_file,
+        settings.secondary_key_file,
+        settings.group_key_file,
+        settings.pin_file,
+        settings.certificate_file,
+    )
+    return [path for path in named if path is not None] + sources(settings)
+
+
+def _lock(places: Places) -> int | None:
+    """Keep the daemon from starting meanwhile; without a state directory there is nothing to keep it from."""
+    if not os.path.isdir(places.private):
+        return None
+    try:
+        return lock(places.lock)
+    except Problem as problem:
+        if problem.code != "state-locked":
+            raise
+        raise Problem(problem.code, problem.sentence, hint="stop the daemon first: systemctl stop dpsd") from None

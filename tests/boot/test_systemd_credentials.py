@@ -1,0 +1,83 @@
+"""Credentials that systemd hands over, encrypted on the device: missing ones are waited for, agents get the same."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from machine import Machine, eventually
+
+from tests.boot.lab import READY, Device, Emulator, Layers, put
+
+pytestmark = pytest.mark.root
+LINES = "LoadCredential=dpsd.certificate\nLoadCredentialEncrypted=dpsd.private_key\n"
+AGENT = f"""\
+[Service]
+Type=oneshot
+DynamicUser=yes
+EnvironmentFile=/var/lib/dpsd/connection.env
+{LINES}ExecStart=/usr/bin/mosquitto_pub --host ${{IOTHUB_HOSTNAME}} --port ${{IOTHUB_MQTT_PORT}} \\
+    --id ${{IOTHUB_DEVICE_ID}} --username ${{IOTHUB_MQTT_USERNAME}} --protocol-version mqttv311 \\
+    --cafile /etc/dpsd/ca.pem --cert ${{CREDENTIALS_DIRECTORY}}/dpsd.certificate \\
+    --key ${{CREDENTIALS_DIRECTORY}}/dpsd.private_key --qos 1 \\
+    --topic devices/${{IOTHUB_DEVICE_ID}}/messages/events/ --message by-systemd
+"""
+
+
+def configuration(emulator: Emulator) -> bytes:
+    text = re.sub(r"(?m)^(certificate|private_key)_file = .*\n", "", emulator.configuration().decode())
+    return text.replace('type = "x509"', 'type = "x509"\nstore = "systemd"').encode()
+
+
+@pytest.fixture
+def asking(device: Device, installed: Layers, emulator: Emulator) -> Machine:
+    """A device whose service asks for credentials that are not there."""
+    machine = device(installed)
+    put(machine.root, "ca.pem", (emulator.folder / "ca.pem").read_bytes())
+    put(machine.root, "dpsd.toml", configuration(emulator))
+    drop_in = machine.root / "etc/systemd/system/dpsd.service.d/credentials.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(f"[Service]\n{LINES}")
+    (machine.root / "etc/systemd/system/by-systemd.service").write_text(AGENT)
+    machine.boot()
+    return machine
+
+
+def seal(machine: Machine, emulator: Emulator) -> None:
+    """Do what dpsd.toml(5) says."""
+    source = emulator.folder / "devices/x509-group"
+    put(machine.root, "device.key", (source / "device.key").read_bytes(), 0o600)
+    for folder in ("credstore", "credstore.encrypted"):
+        (machine.root / "etc" / folder).mkdir(mode=0o700, exist_ok=True)
+    (machine.root / "etc/credstore/dpsd.certificate").write_bytes((source / "device.pem").read_bytes())
+    sealed = "/etc/credstore.encrypted/dpsd.private_key"
+    machine.run("systemd-creds", "encrypt", "--name=dpsd.private_key", "/etc/dpsd/device.key", sealed)
+    (machine.root / "etc/dpsd/device.key").unlink()
+
+
+def test_a_missing_one_fails_no_unit_and_a_sealed_one_serves_dpsd_and_agents(
+    asking: Machine, emulator: Emulator
+) -> None:
+    def status() -> str:
+        return asking.properties("dpsd.service")["StatusText"]
+
+    eventually(lambda: "credential-missing: systemd gave no dpsd.certificate" in status(), "the daemon runs and waits")
+    assert asking.properties("dpsd.service")["NRestarts"] == "0"
+    seal(asking, emulator)
+    asking.run("systemctl", "restart", "--no-block", "dpsd.service")
+    eventually(lambda: asking.is_active("dpsd.service"), "provisioned", within=60)
+    assert '"store": "systemd"' in asking.run("cat", "/var/lib/dpsd/connection.json")
+    asking.run("systemctl", "start", "by-systemd.service")
+    assert asking.attempt("dpsctl", "config").status == 0
+
+    asking.cut()
+    emulator.stop()
+    since = len(emulator.exchanges())
+    asking.boot()
+    eventually(lambda: asking.is_active("dpsd.service"), "ready again by its certificate", within=60)
+    assert asking.attempt("test", "-e", READY).status == 0
+    assert len(emulator.exchanges()) == since
+
+    asking.run("systemctl", "stop", "dpsd.service")
+    asking.run("dpsctl", "reset", "--credential", "--yes")
+    assert asking.run("find", "/etc/credstore", "/etc/credstore.encrypted", "-name", "dpsd.*") == ""

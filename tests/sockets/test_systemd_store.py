@@ -1,0 +1,54 @@
+"""Credentials from systemd on a running daemon; the folder that systemd makes is the test's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from tests.emulator_process import EmulatorProcess
+from tests.sockets.board import Board, Daemon
+
+
+def use_systemd(board: Board) -> dict[str, str]:
+    """Give the board's key as systemd does; return the service's environment."""
+    folder = board.folder / "credentials"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "dpsd.primary_key").write_text(board.secret)
+    text = board.config.read_text().replace(f'primary_key_file = "{board.key}"', 'store = "systemd"')
+    board.config.write_text(text)
+    return {"CREDENTIALS_DIRECTORY": str(folder)}
+
+
+def registrations(emulator: EmulatorProcess, since: int = 0) -> list[str]:
+    return [one["event"] for one in emulator.lines()[since:] if one["event"] == "register"]
+
+
+def test_a_key_that_is_handed_over_anew_at_each_start_keeps_the_assignment(
+    board: Board, emulator: EmulatorProcess
+) -> None:
+    since = len(emulator.lines())
+    for _ in range(2):
+        with Daemon(board, extra=use_systemd(board)) as daemon:
+            daemon.await_notified("READY=1")
+    assert len(registrations(emulator, since)) == 1
+    assert "symmetric:" in json.loads((board.state / "private/assignment.json").read_text())["binding"]["credential"]
+
+
+def test_another_key_must_register(board: Board) -> None:
+    with Daemon(board, extra=use_systemd(board)) as daemon:
+        daemon.await_notified("READY=1")
+    board.secret = "A" * 43 + "="
+    with Daemon(board, extra=use_systemd(board)) as daemon:
+        daemon.await_status("dps-unauthorized")
+    assert "READY=1" not in daemon.notified
+
+
+def test_a_key_that_is_not_handed_over_leaves_the_earlier_assignment(board: Board) -> None:
+    given = use_systemd(board)
+    with Daemon(board, extra=given) as daemon:
+        daemon.await_notified("READY=1")
+    (board.folder / "credentials/dpsd.primary_key").unlink()
+    with Daemon(board, extra=given) as daemon:
+        daemon.await_notified("READY=1")
+        daemon.await_status("credential-missing: systemd gave no dpsd.primary_key")
