@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsd.config import Effective, Layer, parse_config
+from dpsd.config import FAULT_LIMIT, Effective, Layer, parse_config
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.settings import MISSPELLINGS, PAYLOAD_LIMIT, SETTINGS
@@ -39,6 +39,7 @@ WRONG = {
     "dps.payload = 7": "expected a table, found an integer",
     "dps.payload = { at = 2026-01-10 }": "is not JSON",
     "dps.payload = { a = nan }": "is not JSON",
+    f"dps.payload = {'{ a = ' * 33}1{' }' * 33}": "has more than 32 levels",
     f'dps.payload = {{ a = "{"x" * PAYLOAD_LIMIT}" }}': f"{PAYLOAD_LIMIT} are allowed",
     'credential.type = "X509"': "did you mean x509?",
     'credential.store = "sealed"': "is not available in this version; use files",
@@ -190,6 +191,28 @@ def test_a_secret_under_a_name_that_is_none_is_never_repeated(name: str) -> None
     (fault,) = faults(GOOD, f'credential.{name} = "{DEVICE_KEY}"')
     assert f"credential.{name}: is not a known key" in fault
     assert DEVICE_KEY[:8] not in fault
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"dps{'.a' * 64} = 1", "a key has more than 64 parts"),
+        (f"fleet.window = {'9' * 5000}", "is not TOML: Exceeds the limit"),
+        (f"dps.payload = {'[' * 5000}", "is not TOML: "),
+    ],
+    ids=["key", "number", "nest"],
+)
+def test_what_no_parser_should_be_given_is_refused(line: str, said: str) -> None:
+    (fault,) = faults(GOOD, line)
+    assert fault.startswith(f"/etc/2.toml: {said}")
+
+
+def test_only_the_first_of_many_faults_are_shown() -> None:
+    found = faults(
+        GOOD, "".join(f"x{number} = 1\n" for number in range(9000)), "".join(map("[{}]\n".format, range(99)))
+    )
+    assert (found[0], found[-1]) == ("/etc/2.toml:1: x0: is not a known table", "there are more faults, not shown")
+    assert len(found) == FAULT_LIMIT + 1
 
 
 @given(TOML, TOML)
