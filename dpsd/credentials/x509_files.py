@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import ssl
 from datetime import datetime, timezone
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -28,7 +26,7 @@ SIZE_LIMIT = 64 * 1024
 """Bytes of either file; a chain that TLS stacks of hubs still take is far smaller."""
 
 _DATE = "%Y-%m-%d %H:%M UTC"
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """What OpenSSL says of another key; the last one where its type is another, too."""
@@ -57,19 +55,27 @@ class X509Files(NamedTuple):
         arm(context, self.certificate_file, self.private_key_file)
 
 
+class _Leaf(NamedTuple):
+    """What is needed of the first certificate. validity: notBefore and notAfter."""
+
+    common_name: str
+    der: bytes
+    validity: tuple[datetime, datetime]
+
+
 def open_x509_files(settings: CredentialFiles) -> Credential:
     """Open certificate and key and check one against the other.
 
     Raises Problem `credential-missing`, `-insecure`, `-invalid`, `-encrypted` or `-mismatch`.
     """
     certificate_file, private_key_file = settings.certificate_file or "", settings.private_key_file or ""
-    leaf, common_name = _load_leaf(certificate_file)
+    leaf = _load_leaf(certificate_file)
     arm(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate_file, private_key_file)
     return Credential(
-        common_name=common_name,
-        fingerprint="x509:" + hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest(),
+        common_name=leaf.common_name,
+        fingerprint="x509:" + hashlib.sha256(leaf.der).hexdigest(),
         authentication=Authentication("x509", certificate_file, private_key_file),
-        x509=X509Files(certificate_file, private_key_file, *_validity(leaf)),
+        x509=X509Files(certificate_file, private_key_file, *leaf.validity),
     )
 
 
@@ -88,8 +94,7 @@ def arm(context: ssl.SSLContext, certificate_file: str, private_key_file: str) -
             raise Problem("credential-missing", f"{printable(certificate_file)}: {error.strerror}") from None
 
 
-def _load_leaf(path: str) -> tuple[x509.Certificate, str]:
-    """Return the first certificate and its CN."""
+def _load_leaf(path: str) -> _Leaf:
     shown = printable(path)
     if not os.path.lexists(path):
         raise Problem("credential-missing", f"{shown} does not exist")
@@ -98,15 +103,22 @@ def _load_leaf(path: str) -> tuple[x509.Certificate, str]:
         raise Problem("credential-missing", f"{shown} cannot be read as a regular file of at most {SIZE_LIMIT} bytes")
     if b"PRIVATE KEY" in text:
         raise Problem("credential-invalid", f"{shown} holds a private key; keep it in private_key_file alone")
-    blocks = _CERTIFICATE.findall(text)
+    blocks = _blocks(text)
     if not blocks:
         raise Problem("credential-invalid", f"{shown} holds no PEM certificate")
     try:
         chain = [x509.load_pem_x509_certificate(block) for block in blocks]
         _check_key_type(chain[0], shown)
-        return chain[0], _common_name(chain[0], shown)
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        return _Leaf(_common_name(chain[0], shown), chain[0].public_bytes(Encoding.DER), _validity(chain[0]))
+    except Problem:
+        raise
+    except Exception as error:  # cryptography reads late, and has no root for what it raises on odd bytes
         raise Problem("credential-invalid", f"{shown} holds a broken certificate: {printable(error)}") from None
+
+
+def _blocks(text: bytes) -> list[bytes]:
+    """Return each certificate in its armour; one that does not end is a broken one."""
+    return [_BEGIN + inside.partition(_END)[0] + _END for inside in text.split(_BEGIN)[1:]]
 
 
 def _check_key_type(leaf: x509.Certificate, shown: str) -> None:
