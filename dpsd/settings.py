@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dpsd.protocol.assignment import PAYLOAD_DEPTH
-from dpsd.protocol.identifiers import DPS_PORT, Endpoint, is_id_scope, parse_endpoint
+from dpsd.protocol.identifiers import DPS_PORT, HOST_NAME_LIMIT, Endpoint, is_id_scope, parse_endpoint
 from dpsd.proxies import ENVIRONMENT, parse_proxy
 from dpsd.shape import is_deeper
 from dpsd.text import printable
@@ -210,6 +210,8 @@ def _not_yet_true(value: Any) -> bool:
 def _patterns(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
         raise ValueError("expected a list of host name patterns")
+    if any(len(one) > HOST_NAME_LIMIT for one in value):
+        raise ValueError(f"a pattern has more than {HOST_NAME_LIMIT} characters, which no host name has")
     return tuple(value)
 
 

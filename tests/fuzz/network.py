@@ -16,6 +16,7 @@ from dpsd.protocol.login import HubLogin, parse_login
 from dpsd.protocol.query import encode_query, parse_query
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait, poll_delay
 from dpsd.protocol.sas import parse_key, parse_token
+from dpsd.settings import SETTINGS
 from dpsd.shape import ShapeError, Table, parse_object
 from dpsd.text import LIMIT, printable
 from dpsd.time_sync import moment_of
@@ -175,8 +176,8 @@ def endpoint(data: bytes) -> None:
 def hub_pattern(data: bytes) -> None:
     """A pattern of hub.allow, up to a line's end, and a hub's name."""
     pattern, _, name = text_of(data).partition("\n")
-    with problems("assignment-not-allowed"):
-        check_allowed(printable(name), (pattern,))
+    with refusing(ValueError), problems("assignment-not-allowed"):
+        check_allowed(printable(name), SETTINGS["hub.allow"].check([pattern]))
 
 
 def json_object(data: bytes) -> None:

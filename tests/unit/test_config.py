@@ -53,6 +53,7 @@ WRONG = {
     'hub.check = "never"': "is not one of before-ready or after-ready or off",
     'hub.allow = "a.example"': "expected a list of host name patterns",
     'hub.allow = ["a.example", 7]': "expected a list of host name patterns",
+    f'hub.allow = ["a.example", "{"[" * 254}"]': "a pattern has more than 253 characters",
     "outputs.environment = 1": "expected true or false, found an integer",
     "outputs.connection_string = true": "is not available in this version",
 }
