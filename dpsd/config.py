@@ -40,6 +40,10 @@ else:
 Lines = dict[tuple[str, ...], list[int]]
 FAULT_LIMIT = 50
 """Faults reported at once; a file with more is not a configuration."""
+KEY_LIMIT = 64
+"""Parts of a dotted key: tomllib takes memory by the square of their number, gigabytes for a file of 64 KiB."""
+_PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
+_LONG_KEY = re.compile(rf"(?:\.[ \t]*{_PART}[ \t]*){{{KEY_LIMIT}}}")
 
 
 class Layer(NamedTuple):
@@ -79,6 +83,8 @@ def parse_config(layers: Iterable[Layer]) -> Effective:
             values[key] = Value(setting.default, "default")
     if not faults:
         faults = _disagreements(values)
+    if len(faults) > FAULT_LIMIT:
+        faults[FAULT_LIMIT:] = ["there are more faults, not shown"]
     if faults:
         raise Problem("configuration-invalid", faults[0], also=tuple(faults[1:]))
     return Effective(_record(values), values)
@@ -86,21 +92,23 @@ def parse_config(layers: Iterable[Layer]) -> Effective:
 
 def _read_layer(layer: Layer, values: dict[str, Value], faults: list[str]) -> None:
     path = printable(layer.path)
+    if _LONG_KEY.search(layer.text):
+        faults.append(f"{path}: a key has more than {KEY_LIMIT} parts")
+        return
     try:
         tables = tomllib.loads(layer.text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of some thousand digits is a ValueError of int()
         faults.append(f"{path}: is not TOML: {printable(error)}")
         return
     lines = _lines(layer.text)
     for table, content in tables.items():
+        if len(faults) > FAULT_LIMIT:
+            return
         if not isinstance(content, dict) or table not in _tables():
             faults.append(f"{_origin(path, lines, '', table)}: {printable(table)}: {_unknown_table(table)}")
             continue
         for name, value in content.items():
             _read_value(_origin(path, lines, table, name), f"{table}.{name}", value, values, faults)
-        if len(faults) > FAULT_LIMIT:
-            faults.append(f"{path}: there are more faults, not looked at")
-            return
 
 
 def _read_value(origin: str, key: str, value: Any, values: dict[str, Value], faults: list[str]) -> None:
@@ -153,9 +161,9 @@ def _lines(text: str) -> Lines:
 def _keys(text: str) -> Iterable[tuple[int, tuple[str, ...]]]:
     table = ""
     for number, line in enumerate(text.split("\n"), 1):
-        header = re.match(r"\s*\[\s*([^]\[]+?)\s*\]", line)
+        header = re.match(r"\s*\[([^]\[]+)\]", line)
         if header:
-            table = header[1].strip("\"'")
+            table = header[1].strip().strip("\"'")
             yield number, ("", table)
         key = re.match(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*(?:\.\s*["']?([A-Za-z0-9_-]+)["']?\s*)?=""", line)
         if key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -91,15 +92,20 @@ def _status_lines(status: dict[str, Any] | None, provisioned: bool, places: Plac
         return [*lines, "daemon: not running", f"hint: {PROBLEMS[code].hint}"]
     lines.append(f"daemon: {printable(status.get('state'))} since {printable(status.get('since'))}")
     lines.append(f"doing: {printable(status.get('step'))}")
-    problem, next_try = status.get("problem"), status.get("next_try")
-    if isinstance(problem, dict):
-        told = [problem.get("sentence"), *problem.get("also", [])]
-        lines += [f"problem: {printable(problem.get('code'))}: {printable(one, 1000)}" for one in told]
-        lines.append(f"hint: {printable(problem.get('hint'), 1000)}")
-    if isinstance(next_try, dict):
-        left = max(0, round(next_try["boottime"] - time.clock_gettime(time.CLOCK_BOOTTIME)))
-        lines.append(f"next try: in {left} s")
+    problem, moment = _problem(status), _next_try(status)
+    if problem is not None:
+        lines += [f"problem: {problem.code}: {sentence}" for sentence in (problem.sentence, *problem.also)]
+        lines.append(f"hint: {problem.hint}")
+    if moment is not None:
+        lines.append(f"next try: in {max(0, round(moment - time.clock_gettime(time.CLOCK_BOOTTIME)))} s")
     return lines
+
+
+def _next_try(status: dict[str, Any]) -> float | None:
+    """Return the moment of the next attempt, by the clock that counts from the boot."""
+    told = status.get("next_try")
+    moment = told.get("boottime") if isinstance(told, dict) else None
+    return moment if isinstance(moment, float) and math.isfinite(moment) else None
 
 
 def _show(arguments: Arguments) -> int:

@@ -93,7 +93,7 @@ MEANINGS = {
     "registration-id-mismatch": (
         "dps.registration_id is not the certificate's CN, or its template gives another id. DPS would refuse it."
     ),
-    "payload-invalid": "dps.payload_file is not there, is no JSON object, or is too large.",
+    "payload-invalid": "dps.payload_file is not there, is no JSON object, or is too large or too deep.",
     "board-changed": (
         "The state directory's assignment was made on another board: the card was moved or cloned. The old identity "
         "is not used."

@@ -71,4 +71,8 @@ def _load(path: str) -> list[dict[str, Any]]:
         outcomes = parse_object(load(path, SIZE_LIMIT) or b"{}").list("outcomes")
     except ShapeError:
         return []
-    return [outcome for outcome in outcomes if isinstance(outcome, dict)]
+    return [outcome for outcome in outcomes if _is_outcome(outcome)]
+
+
+def _is_outcome(outcome: Any) -> bool:
+    return isinstance(outcome, dict) and all(isinstance(outcome.get(key), str) for key in ("at", "code", "sentence"))

@@ -27,7 +27,10 @@ def observe(path: str, *, secret: bool = False) -> Any:
 
 def unchanged(inputs: dict[str, Any]) -> bool:
     """Tell whether everything in `inputs` (path to observed value) still looks the same."""
-    return all(observe(path, secret=_is_stat(seen)) == seen for path, seen in inputs.items())
+    try:
+        return all(observe(path, secret=_is_stat(seen)) == seen for path, seen in inputs.items())
+    except ValueError:  # a path that no file can have, as only a damaged record names it
+        return False
 
 
 def signature(path: str) -> list[int] | None:

@@ -27,6 +27,11 @@ KEEPALIVE = 60
 """Seconds, as in Microsoft's SDK for Python."""
 CLOSE_LIMIT = 1
 """Seconds for a last packet to a peer that may not read it."""
+PACKET_LIMIT = 512 * 1024
+"""Bytes of a packet after its length; a hub's largest message has 256 KB, and a topic at most 64."""
+QUEUE_LIMIT = 100
+"""Packets that wait to be sent; there are hardly ever two."""
+_TYPE_AND_QOS_2, _PUBLISH_QOS_2 = 0xF4, 0x34
 _LAST_BIT = 0.05
 """Seconds; the kernel may end a wait late by a thousandth of it, so that a long one is followed by this short one."""
 _CONNACK_V5 = {0: 0, 132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
@@ -69,6 +74,19 @@ class _Client(paho.Client):
 
     def _create_socket_connection(self) -> Any:
         return self._stream
+
+    def _sock_recv(self, bufsize: int) -> Any:
+        """Refuse a packet by the length that it announces; paho would keep up to 256 MB."""
+        if bufsize > PACKET_LIMIT:
+            raise ValueError
+        return super()._sock_recv(bufsize)
+
+    def _packet_handle(self) -> Any:
+        """Refuse what paho would keep for ever: messages of QoS 2, and answers to a peer that does not read them."""
+        command: int = self._in_packet["command"]
+        if command & _TYPE_AND_QOS_2 == _PUBLISH_QOS_2 or len(self._out_packet) > QUEUE_LIMIT:
+            raise ValueError
+        return super()._packet_handle()
 
 
 class Session:

@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from dpsd.errors import PROBLEMS, Problem, encode_problem
 from dpsd.record import Record, encode_record, read_record
 from dpsd.shape import ShapeError, Table, parse_object
+from dpsd.text import printable
+
+SENTENCE_LIMIT = 1000
+"""Characters of a sentence or hint; the longest of ours has some hundred."""
 
 
 class Step(NamedTuple):
@@ -132,13 +136,13 @@ def parse_problem(table: Table) -> Problem:
     """Parse what `encode_problem` returns; raises ShapeError."""
     code = table.string("code")
     if code not in PROBLEMS:
-        raise ShapeError(f"problem.code: '{code}' is not known")
+        raise ShapeError(f"problem.code: '{printable(code)}' is not known")
     return Problem(
         code,
-        table.string("sentence"),
-        hint=table.optional_string("hint"),
+        printable(table.string("sentence"), SENTENCE_LIMIT),
+        hint=printable(table.optional_string("hint") or PROBLEMS[code].hint, SENTENCE_LIMIT),
         retry_after=table.optional_number("retry_after"),
-        also=tuple(str(one) for one in table.list("also")),
+        also=tuple(printable(one, SENTENCE_LIMIT) for one in table.list("also")),
     )
 
 

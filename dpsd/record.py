@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from dpsd.connection import Connection, encode_connection, parse_connection
 from dpsd.shape import ShapeError, Table, parse_object
+from dpsd.text import printable
 
 VERSION = 1
 
@@ -64,7 +65,7 @@ def parse_record(text: str | bytes) -> Record:
 def read_record(table: Table) -> Record:
     """Read a record out of parsed JSON; raises ShapeError."""
     if table.integer("version") != VERSION:
-        raise ShapeError(f"record.version: {table.integer('version')} is not known here")
+        raise ShapeError(f"record.version: {printable(table.integer('version'), 20)} is not known here")
     payload = table.optional_table("payload")
     return Record(
         binding=_read_binding(table.table("binding")),

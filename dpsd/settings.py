@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dpsd.pkcs11_uri import parse_token_uri
-from dpsd.protocol.identifiers import DPS_PORT, Endpoint, is_id_scope, parse_endpoint
+from dpsd.protocol.assignment import PAYLOAD_DEPTH
+from dpsd.protocol.identifiers import DPS_PORT, HOST_NAME_LIMIT, Endpoint, is_id_scope, parse_endpoint
 from dpsd.proxies import ENVIRONMENT, parse_proxy
+from dpsd.shape import is_deeper
 from dpsd.text import printable
 from dpsd.transports import AUTO, MQTT, WEBSOCKET
 
@@ -105,10 +107,12 @@ class Config(NamedTuple):
 
 
 def check_payload(payload: dict[str, Any]) -> None:
-    """Raise ValueError unless `payload` is JSON of at most PAYLOAD_LIMIT bytes."""
+    """Raise ValueError unless `payload` is JSON of at most PAYLOAD_LIMIT bytes and PAYLOAD_DEPTH levels."""
+    if is_deeper(payload, PAYLOAD_DEPTH):
+        raise ValueError(f"has more than {PAYLOAD_DEPTH} levels")
     try:
         size = len(json.dumps(payload, allow_nan=False).encode())
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"is not JSON: {printable(error)}") from None
     if size > PAYLOAD_LIMIT:
         raise ValueError(f"has {size} bytes as JSON, {PAYLOAD_LIMIT} are allowed")
@@ -228,6 +232,8 @@ def _not_yet_true(value: Any) -> bool:
 def _patterns(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
         raise ValueError("expected a list of host name patterns")
+    if any(len(one) > HOST_NAME_LIMIT for one in value):
+        raise ValueError(f"a pattern has more than {HOST_NAME_LIMIT} characters, which no host name has")
     return tuple(value)
 
 

@@ -12,6 +12,13 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+DEPTH_LIMIT = 64
+"""Levels of a JSON text; what is deeper can be read but perhaps not written again, or shown, deeper on the stack."""
+
+NUMBER_LIMIT = 1e15
+"""What a number may come to that is calculated with: JSON has infinity, and integers that no float can hold."""
+
+
 class ShapeError(ValueError):
     """A value is missing or has the wrong type; the message starts with its dotted path."""
 
@@ -37,7 +44,10 @@ class Table:
 
     def optional_number(self, key: str) -> float | None:
         value = self.values.get(key)
-        return value if isinstance(value, float) else self.optional_integer(key)
+        number = value if isinstance(value, float) else self.optional_integer(key)
+        if number is not None and not abs(number) <= NUMBER_LIMIT:
+            raise ShapeError(f"{self._dotted(key)}: expected a number within {NUMBER_LIMIT:.0e}")
+        return number
 
     def optional_boolean(self, key: str) -> bool | None:
         return None if self.values.get(key) is None else _typed(self.values[key], bool, "a boolean", self._dotted(key))
@@ -78,7 +88,23 @@ def parse_object(text: str | bytes, path: str = "") -> Table:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ShapeError(f"{path or 'value'}: is not JSON ({type(error).__name__})") from None
+    if is_deeper(value, DEPTH_LIMIT):
+        raise ShapeError(f"{path or 'value'}: has more than {DEPTH_LIMIT} levels")
     return Table(_typed(value, dict, "an object", path or "value"), path)
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether objects and lists stand in each other in more than `levels`, without going down on the stack."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [inner for outer in layer for inner in _members(outer)]
+    return any(isinstance(one, (dict, list)) for one in layer)
+
+
+def _members(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _typed(value: Any, expected: type[T], noun: str, path: str) -> T:

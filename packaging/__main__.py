@@ -14,6 +14,7 @@ Verb = Callable[[Sequence[str]], int]
 VERBS = {
     "demo": ("demo", "demo", "provision a device on the embedded emulator and show each step"),
     "test": ("checks", "test", "all checks; --full: slow ones, too; other arguments are for pytest alone"),
+    "fuzz": ("fuzz", "fuzz", "feed odd inputs to everything that reads any; TARGET ... --seconds N for some of it"),
     "deb": ("boot", "build", "build the Debian package"),
     "boot": ("boot", "boot", "boot a Debian with the package on this terminal: bookworm or trixie"),
     "bench": ("bench", "bench", "measure what it costs, as ratios in one run"),

@@ -50,12 +50,10 @@ def lint(python: Path) -> int:
 
 def with_old_paho(python: Path, marks: Sequence[str]) -> int:
     """The tests on real sockets once more, with the paho of Debian 12."""
-    sockets = places.CHECKOUT / "tests/sockets"
-    if not sockets.is_dir():
-        return 0
-    print("dev: tests/sockets with paho-mqtt 1.6.1", flush=True)
+    tests = [str(places.CHECKOUT / "tests" / name) for name in ("sockets", "fuzz/test_session.py")]
+    print("dev: tests of MQTT with paho-mqtt 1.6.1", flush=True)
     paho = environments.packages_of(environments.OLD_PAHO)
-    return pytest(python, [*marks, "--quiet", str(sockets)], str(paho))
+    return pytest(python, [*marks, "--quiet", *tests], str(paho))
 
 
 def pytest(python: Path, arguments: Sequence[str], packages: str = "") -> int:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from datetime import datetime, timezone
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -26,7 +24,7 @@ MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGN
 """What OpenSSL says of another key; the last one where its type is another, too."""
 
 _DATE = "%Y-%m-%d %H:%M UTC"
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 class Leaf(NamedTuple):
@@ -49,7 +47,7 @@ def load_leaf(path: str) -> Leaf:
         raise Problem("credential-missing", f"{shown} cannot be read as a regular file of at most {SIZE_LIMIT} bytes")
     if b"PRIVATE KEY" in text:
         raise Problem("credential-invalid", f"{shown} holds a private key; keep it out of certificate_file")
-    blocks = _CERTIFICATE.findall(text)
+    blocks = _blocks(text)
     if not blocks:
         raise Problem("credential-invalid", f"{shown} holds no PEM certificate")
     try:
@@ -57,7 +55,9 @@ def load_leaf(path: str) -> Leaf:
         _check_key_type(leaf, shown)
         fingerprint = "x509:" + hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest()
         return Leaf(path, _common_name(leaf, shown), fingerprint, *_validity(leaf))
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+    except Problem:
+        raise
+    except Exception as error:  # cryptography reads late, and has no root for what it raises on odd bytes
         raise Problem("credential-invalid", f"{shown} holds a broken certificate: {printable(error)}") from None
 
 
@@ -70,6 +70,11 @@ def check_dates(leaf: Leaf, now: float) -> None:
     if today > leaf.not_after:
         said = f"{shown} expired at {leaf.not_after:{_DATE}}, the clock says {today:{_DATE}}"
         raise Problem("certificate-expired", said)
+
+
+def _blocks(text: bytes) -> list[bytes]:
+    """Return each certificate in its armour; one that does not end is a broken one."""
+    return [_BEGIN + inside.partition(_END)[0] + _END for inside in text.split(_BEGIN)[1:]]
 
 
 def _check_key_type(leaf: x509.Certificate, shown: str) -> None:

@@ -22,7 +22,7 @@ def common_name(certificate: x509.Certificate) -> str:
     """Return the subject's only CN, empty when it has none, several, or cannot be read."""
     try:
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError:
+    except _UNREADABLE:
         return ""
     return str(names[0].value) if len(names) == 1 else ""
 
@@ -34,8 +34,12 @@ def thumbprints(certificate: x509.Certificate) -> frozenset[str]:
 
 
 def is_in_dates(certificate: x509.Certificate, now: float) -> bool:
+    """Tell whether `now` is between the two dates; not where a date is none, such as one in year 0."""
     moment = datetime.fromtimestamp(now, timezone.utc)
-    return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
+    try:
+        return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
+    except ValueError:
+        return False
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -73,5 +77,5 @@ def is_self_issued(certificate: x509.Certificate) -> bool:
     """Tell whether subject and issuer are the same name, byte by byte."""
     try:
         return certificate.subject.public_bytes() == certificate.issuer.public_bytes()
-    except ValueError:
+    except _UNREADABLE:
         return False

@@ -246,13 +246,13 @@ def _certificate(table: Table, key: str) -> x509.Certificate:
         if "-----BEGIN" in text:
             return x509.load_pem_x509_certificate(text.encode())
         return x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise ShapeError(f"{table.path}.{key}: is not a certificate in PEM or base64 DER") from None
 
 
 def _key(table: Table, key: str) -> Secret:
     try:
-        return Secret(parse_key(table.string(key).encode()))
+        return Secret(parse_key(table.string(key).encode(errors="replace")))
     except ProtocolError as error:
         raise ShapeError(f"{table.path}.{key}: {error}") from None
 

@@ -19,7 +19,7 @@ from dpsd.text import printable
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{1,200}")
 _CLASSIC_PROFILES = (None, "classic")
-_PAYLOAD_DEPTH = 32
+PAYLOAD_DEPTH = 32
 """Levels; json fails on some thousand, and indented for a file each level costs a space on every line inside it."""
 
 
@@ -73,8 +73,8 @@ def _checked(text: str, allowed: Any, what: str) -> str:
 def _payload(payload: Table | None) -> dict[str, Any] | None:
     if payload is None:
         return None
-    if not _is_storable(payload.values, _PAYLOAD_DEPTH):
-        said = f"the payload has more than {_PAYLOAD_DEPTH} levels, or a number that JSON does not have"
+    if not _is_storable(payload.values, PAYLOAD_DEPTH):
+        said = f"the payload has more than {PAYLOAD_DEPTH} levels, or a number that JSON does not have"
         raise Problem("assignment-invalid", said)
     return dict(payload.values)
 

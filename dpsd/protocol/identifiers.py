@@ -27,7 +27,7 @@ _PLACEHOLDER = re.compile(rf"\{{({'|'.join(TEMPLATE_NAMES)})(?:(?<=mac):([A-Za-z
 _ID_SCOPE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _DEVICE_ID = re.compile(r"[A-Za-z0-9.+%_#*?!(),=@$:-]{1,128}")
-_IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+_IPV6 = re.compile(r"(?=[^:]*:)[0-9A-Fa-f:.]{2,45}")
 
 
 class Endpoint(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsd.config import Effective, Layer, parse_config
+from dpsd.config import FAULT_LIMIT, Effective, Layer, parse_config
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.settings import MISSPELLINGS, PAYLOAD_LIMIT, SETTINGS
@@ -50,6 +50,7 @@ WRONG = {
     "dps.payload = 7": "expected a table, found an integer",
     "dps.payload = { at = 2026-01-10 }": "is not JSON",
     "dps.payload = { a = nan }": "is not JSON",
+    f"dps.payload = {'{ a = ' * 33}1{' }' * 33}": "has more than 32 levels",
     f'dps.payload = {{ a = "{"x" * PAYLOAD_LIMIT}" }}': f"{PAYLOAD_LIMIT} are allowed",
     'credential.type = "X509"': "did you mean x509?",
     'credential.store = "sealed"': "is not available in this version; use files or pkcs11 or systemd or rpi-firmware",
@@ -64,6 +65,7 @@ WRONG = {
     'hub.check = "never"': "is not one of before-ready or after-ready or off",
     'hub.allow = "a.example"': "expected a list of host name patterns",
     'hub.allow = ["a.example", 7]': "expected a list of host name patterns",
+    f'hub.allow = ["a.example", "{"[" * 254}"]': "a pattern has more than 253 characters",
     "outputs.environment = 1": "expected true or false, found an integer",
     "outputs.connection_string = true": "is not available in this version",
 }
@@ -180,7 +182,7 @@ def test_a_key_on_a_token_is_named_by_a_uri_and_a_module() -> None:
     (fault,) = faults(TOKEN, 'credential.private_key_file = "/etc/dpsd/device.key"')
     assert fault.endswith("credential.private_key_file: does not belong to credential.store pkcs11")
     (fault,) = faults(KEYS, 'credential.store = "pkcs11"')
-    assert fault == "/etc/2.toml:1: credential.store: with credential.type symmetric_key use files or systemd or rpi-firmware"
+    assert fault.endswith("with credential.type symmetric_key use files or systemd or rpi-firmware")
 
 
 def test_a_payload_stands_here_or_in_a_file() -> None:
@@ -215,6 +217,28 @@ def test_a_secret_under_a_name_that_is_none_is_never_repeated(name: str) -> None
     (fault,) = faults(GOOD, f'credential.{name} = "{DEVICE_KEY}"')
     assert f"credential.{name}: is not a known key" in fault
     assert DEVICE_KEY[:8] not in fault
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"dps{'.a' * 64} = 1", "a key has more than 64 parts"),
+        (f"fleet.window = {'9' * 5000}", "is not TOML: Exceeds the limit"),
+        (f"dps.payload = {'[' * 5000}", "is not TOML: "),
+    ],
+    ids=["key", "number", "nest"],
+)
+def test_what_no_parser_should_be_given_is_refused(line: str, said: str) -> None:
+    (fault,) = faults(GOOD, line)
+    assert fault.startswith(f"/etc/2.toml: {said}")
+
+
+def test_only_the_first_of_many_faults_are_shown() -> None:
+    found = faults(
+        GOOD, "".join(f"x{number} = 1\n" for number in range(9000)), "".join(map("[{}]\n".format, range(99)))
+    )
+    assert (found[0], found[-1]) == ("/etc/2.toml:1: x0: is not a known table", "there are more faults, not shown")
+    assert len(found) == FAULT_LIMIT + 1
 
 
 @given(TOML, TOML)

@@ -100,7 +100,9 @@ def test_an_outcome_that_is_too_large_does_no_harm(places: Places) -> None:
     assert written(places) == [("dps-unauthorized", "DPS answered 401")]
 
 
-@pytest.mark.parametrize("text", [b"", b"no json", b"[]", b'{"outcomes":7}', b'{"outcomes":[7]}', b"x" * 9000])
+@pytest.mark.parametrize(
+    "text", [b"", b"no json", b"[]", b'{"outcomes":7}', b'{"outcomes":[7]}', b'{"outcomes":[{}]}', b"x" * 9000]
+)
 def test_a_history_that_cannot_be_read_is_begun_anew(places: Places, text: bytes) -> None:
     Path(places.history).write_bytes(text)
     note(places, REFUSED)

@@ -89,6 +89,11 @@ def test_no_secret_is_copied(files: Path) -> None:
 
 
 @pytest.mark.timeout(10)
+@pytest.mark.parametrize("path", ["/etc/\0", "/etc/\ud800", "\0/"])
+def test_a_path_that_no_file_can_have_has_changed(path: str) -> None:
+    assert not unchanged({path: {"stat": None}})
+
+
 def test_a_pipe_is_observed_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert observe(f"{tmp_path}/pipe") == {"stat": signature(f"{tmp_path}/pipe")}

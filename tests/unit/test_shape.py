@@ -71,6 +71,23 @@ def test_what_is_no_json_object_is_refused(text: str | bytes) -> None:
         parse_object(text, "reply")
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_a_text_may_be_nested_64_levels_deep(opening: str, closing: str) -> None:
+    def nested(levels: int) -> str:
+        return '{"a":' + opening * levels + "1" + closing * levels + "}"
+
+    assert parse_object(nested(63)).values
+    with pytest.raises(ShapeError, match=r"^reply: has more than 64 levels$"):
+        parse_object(nested(64), "reply")
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "NaN", "1e16", "1" + "0" * 400, "true", '"1"'])
+def test_a_number_that_nobody_can_calculate_with_is_refused(text: str) -> None:
+    assert parse_object('{"a": 1e15, "b": -0.5}').optional_number("a") == 1e15
+    with pytest.raises(ShapeError, match=r"^reply\.a: expected "):
+        parse_object(f'{{"a": {text}}}', "reply").optional_number("a")
+
+
 @given(st.binary() | ANY_TEXT | JSON_VALUES.map(json.dumps))
 def test_any_text_is_a_table_or_a_shape_error(text: str | bytes) -> None:
     try:

@@ -128,9 +128,9 @@ def test_a_broken_certificate_is_refused(tmp_path: Path, certificate: bytes, sai
 
 
 def test_a_chain_with_a_broken_certificate_is_refused(tmp_path: Path) -> None:
-    broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    text = pem_of(make_certificate(make_key("ec"), "pi-1")) + broken
-    refused("credential-invalid", tmp_path, text, pem_of_key(make_key("ec")))
+    whole = pem_of(make_certificate(make_key("ec"), "pi-1"))
+    for broken in (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", whole[:-30]):
+        refused("credential-invalid", tmp_path, whole + broken, pem_of_key(make_key("ec")))
 
 
 def test_a_certificate_that_is_missing_is_named(tmp_path: Path) -> None:
