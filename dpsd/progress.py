@@ -122,6 +122,7 @@ def parse_problem(table: Table) -> Problem:
         hint=table.optional_string("hint"),
         retry_after=table.optional_number("retry_after"),
         also=tuple(str(one) for one in table.list("also")),
+        window=table.optional_number("window") or 0,
     )
 
 
