@@ -16,6 +16,7 @@ VERBS = {
     "test": ("checks", "test", "all checks; --full: slow ones, too; other arguments are for pytest alone"),
     "deb": ("boot", "build", "build the Debian package"),
     "boot": ("boot", "boot", "boot a Debian with the package on this terminal: bookworm or trixie"),
+    "simulate": ("simulation", "simulate", "a fleet of 100,000 devices on paper: how fast, by how many requests"),
     "bench": ("bench", "bench", "measure what it costs, as ratios in one run"),
 }
 
