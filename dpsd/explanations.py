@@ -15,7 +15,7 @@ FOLLOWS = {
         "doubles up to 300 s"
     ),
     Retry.THROTTLED: (
-        "another attempt not before the service asked for it, at most 24 h, spread over 2 minutes at first, a time that "
+        "another attempt not before the service asked for it, at most 24 h, spread over a minute at first, a time that "
         "doubles up to 30 minutes, so that a fleet comes in as fast as the service takes it"
     ),
     Retry.CLOCK: "another attempt when the clock is set or synchronized, and else soon",

@@ -25,7 +25,7 @@ class Ladder(NamedTuple):
 LADDERS = {
     Retry.NETWORK: Ladder(2, 4, 300),
     Retry.SERVICE: Ladder(5, 10, 300),
-    Retry.THROTTLED: Ladder(5, 120, 1800),
+    Retry.THROTTLED: Ladder(5, 60, 1800),
     Retry.CLOCK: Ladder(1, 2, 60),
     Retry.REFUSED: Ladder(300, 600, 6 * 3600),
 }

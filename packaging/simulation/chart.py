@@ -96,15 +96,16 @@ def bars(panel: Any, outcomes: Outcomes) -> None:
         panel.text(value, -1, said, ha=side, va="center", color=GREY)
     most = max(tally.requests_per_device for tally in outcomes.values())
     rows: list[str] = []
-    for scenario, title in ((TOGETHER, "boot together"), (DOWN, "and an outage"), (LOSSES, "and lost replies")):
+    titles = {"boot together": TOGETHER, "and an outage": DOWN, "and lost replies": LOSSES}
+    for title, scenario in titles.items():
         rows.append(title)
         for run, tally in of(outcomes, scenario).items():
             if run.client is not None:
                 bar(panel, len(rows), tally.requests_per_device, style(run)["color"])
                 rows.append(run.name)
     panel.set_yticks(range(len(rows)), rows)
-    for label in panel.get_yticklabels()[:: len(rows) // 3]:
-        label.set_fontweight("bold")
+    for label in panel.get_yticklabels():
+        label.set_fontweight("bold" if label.get_text() in titles else "normal")
     panel.tick_params(axis="y", length=0)
     panel.set(title="Requests of a device", xscale="log", xlim=(0.7, most * 2), ylim=(len(rows) - 0.4, -1.5))
     plain(panel.xaxis)

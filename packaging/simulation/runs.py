@@ -57,14 +57,12 @@ def runs(devices: int, conditions: Conditions) -> list[Run]:
     """Return all runs, those of one scenario side by side."""
     middle = least(devices, conditions).seconds_to(1) / 2
     start = max(0.0, middle - OUTAGE / 2)
-    scenarios = {
-        TOGETHER: conditions,
-        DOWN: conditions._replace(outage=(start, start + OUTAGE)),
-        LOSSES: conditions._replace(lost=LOST),
-    }
-    clients = (None, 0, window_for(devices), AZURE, EVERY_5_S)
+    down, losses = conditions._replace(outage=(start, start + OUTAGE)), conditions._replace(lost=LOST)
+    usual = (window_for(devices), AZURE, EVERY_5_S)
     return [
-        *(Run(name, devices, state, client) for name, state in scenarios.items() for client in clients),
+        *(Run(TOGETHER, devices, conditions, client) for client in (None, 0, *usual)),
+        *(Run(DOWN, devices, down, client) for client in (None, 0, *usual)),
+        *(Run(LOSSES, devices, losses, client) for client in (None, *usual)),
         *(Run(SMALLER, few, conditions, client) for few in SMALL for client in (None, 0, VOLATILE_WINDOW)),
     ]
 

@@ -13,7 +13,7 @@ CODES = {kind.retry: code for code, kind in PROBLEMS.items()}
 LADDERS = {
     Retry.NETWORK: (2, 4, 300),
     Retry.SERVICE: (5, 10, 300),
-    Retry.THROTTLED: (5, 120, 1800),
+    Retry.THROTTLED: (5, 60, 1800),
     Retry.CLOCK: (1, 2, 60),
     Retry.REFUSED: (300, 600, 21_600),
 }
