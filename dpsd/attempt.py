@@ -7,7 +7,6 @@ try the assigned hub. Nothing is written to disk here.
 
 from __future__ import annotations
 
-import os
 from typing import NoReturn
 
 from dpsd.clock import boot_clock, clock_offset, was_set
@@ -63,6 +62,7 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
             return _try_hub(device, record, orders.carry, report)
         return _register(device, previous, orders, report)
     except Problem as problem:
+        problem.window = _window(places, device)
         _raise_as_of_the_clock(problem, doubted, device, offset)
 
 
@@ -90,13 +90,17 @@ def _still_holds(previous: Record, device: Device) -> bool:
 
 def _await_turn(places: Places, device: Device, orders: Orders) -> None:
     """Spread the first attempts of a fleet that starts together; raises Problem `fleet-spread` to come back later."""
-    kind, fleet = volatile_kind(places.state), device.config.fleet
-    window = fleet.window if kind is None else max(fleet.window, fleet.volatile_window)
+    window = _window(places, device)
     if not orders.first or orders.force or window == 0:
         return
-    seconds = int.from_bytes(os.urandom(4), "big") / 2**32 * window
+    kind = volatile_kind(places.state)
     why = "" if kind is None else f"the state directory is on {kind}, so that every boot is a first boot; "
-    raise Problem("fleet-spread", f"{why}first attempts are spread over {window} s", retry_after=seconds)
+    raise Problem("fleet-spread", f"{why}first attempts are spread over {window} s", window=window)
+
+
+def _window(places: Places, device: Device) -> int:
+    fleet = device.config.fleet
+    return fleet.window if volatile_kind(places.state) is None else max(fleet.window, fleet.volatile_window)
 
 
 def _doubt(previous: Record | None, device: Device) -> str | None:

@@ -178,7 +178,8 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
 
     code: a key of `PROBLEMS`. sentence: what happened, one line. hint: the next thing to do, where the code's own
     is not exact enough. retry_after: seconds the service asked for. also: further
-    sentences of the same kind, when several things are wrong at once.
+    sentences of the same kind, when several things are wrong at once. window: seconds over which the owner spreads
+    the fleet, where that matters.
     """
 
     def __init__(
@@ -189,6 +190,7 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
         hint: str | None = None,
         retry_after: float | None = None,
         also: tuple[str, ...] = (),
+        window: float = 0,
     ) -> None:
         super().__init__(sentence)
         self.kind = PROBLEMS[code]
@@ -197,6 +199,7 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
         self.hint = hint or self.kind.hint
         self.retry_after = retry_after
         self.also = also
+        self.window = window
 
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence}"
@@ -212,6 +215,7 @@ def encode_problem(problem: Problem) -> dict[str, Any]:
         "class": problem.kind.retry.value,
         "exit_status": problem.kind.exit_status,
         "retry_after": problem.retry_after,
+        "window": problem.window,
     }
 
 

@@ -15,8 +15,8 @@ FOLLOWS = {
         "doubles up to 300 s"
     ),
     Retry.THROTTLED: (
-        "another attempt when the service asked for it, at most 24 h; else after waits that grow faster than for "
-        "service, so that a fleet spreads over the time that the service needs"
+        "another attempt not before the service asked for it, at most 24 h, spread over a minute at first, a time that "
+        "doubles up to 30 minutes, so that a fleet comes in as fast as the service takes it"
     ),
     Retry.CLOCK: "another attempt when the clock is set or synchronized, and else soon",
     Retry.REFUSED: "another attempt in 5 to 10 minutes, then more and more slowly, up to 6 h",

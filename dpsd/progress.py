@@ -143,6 +143,7 @@ def parse_problem(table: Table) -> Problem:
         hint=printable(table.optional_string("hint") or PROBLEMS[code].hint, SENTENCE_LIMIT),
         retry_after=table.optional_number("retry_after"),
         also=tuple(printable(one, SENTENCE_LIMIT) for one in table.list("also")),
+        window=table.optional_number("window") or 0,
     )
 
 

@@ -41,9 +41,10 @@ class Wait:
     def begin(self, problem: Problem) -> float | None:
         """Start to wait; return for how many seconds, None for a change of a file."""
         self.problem, retry = problem, problem.kind.retry
-        if problem.code not in NOT_FAILED:
-            self._failures[retry] = self._failures.get(retry, 0) + 1
-        seconds = delay(problem, max(1, self._failures.get(retry, 0)), _fraction())
+        failures = 0 if problem.code in NOT_FAILED else self._failures.get(retry, 0) + 1
+        if failures:
+            self._failures[retry] = failures
+        seconds = delay(problem, failures, _fraction())
         self.until = time.monotonic() + (RECHECK_INTERVAL if seconds is None else seconds)
         if problem.code in ONE_TRY:
             self.until = None

@@ -17,6 +17,7 @@ VERBS = {
     "fuzz": ("fuzz", "fuzz", "feed odd inputs to everything that reads any; TARGET ... --seconds N for some of it"),
     "deb": ("boot", "build", "build the Debian package"),
     "boot": ("boot", "boot", "boot a Debian with the package on this terminal: bookworm or trixie"),
+    "simulate": ("simulation", "simulate", "a fleet of 100,000 devices on paper: how fast, by how many requests"),
     "bench": ("bench", "bench", "measure what it costs, as ratios in one run"),
 }
 

@@ -28,6 +28,8 @@ class Environment(NamedTuple):
 
 # Microsoft's device client, to check the emulator from outside; it wants an old paho.
 AZURE = Environment("azure", ("azure-iot-device==2.14.0",))
+# What draws the chart of ./dev simulate.
+CHARTS = Environment("charts", ("matplotlib>=3.9,<4",))
 # What Debian 12 has; goes before an environment's own packages by PYTHONPATH.
 OLD_PAHO = Environment("paho-1.6", ("paho-mqtt==1.6.1",))
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check", "install")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ipaddress
+import resource
 import signal
 import sys
 import tempfile
@@ -95,7 +96,14 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _allow_many_connections() -> None:
+    """Have as many descriptors as this process may: usually it starts with 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def _run(options: argparse.Namespace, directory: Path) -> int:
+    _allow_many_connections()
     settings = Settings(
         directory=directory,
         address=str(ipaddress.ip_address(options.address)),

@@ -1,8 +1,10 @@
-"""How long to wait after a failed attempt. Floor 1; randomness comes in as an argument.
+"""How long to wait before the next attempt. Floor 1; randomness comes in as an argument.
 
-Full jitter (a uniform draw up to a ceiling that doubles) spreads a fleet that lost its network together; the service's
-own retry-after wins over the ladder, with a little jitter on top so that the devices told the same do not return
-together. A problem of the configuration class has no delay: it waits for a file to change.
+A wait is the least that is allowed, the service's own retry-after or the class's shortest, and full jitter on top: a
+uniform draw below a ceiling that doubles with every failure in a row. So devices that failed together, or were told
+the same, do not come back together. A problem of the configuration class has no delay: it waits for a file to change.
+
+The numbers are those of docs/decisions/0009-retries-of-a-fleet.md; `./dev simulate` shows what they do.
 """
 
 from __future__ import annotations
@@ -13,34 +15,44 @@ from dpsd.errors import Problem, Retry
 
 
 class Ladder(NamedTuple):
-    """Seconds: the shortest delay, and the longest one that the doubling ceiling reaches."""
+    """Seconds: the shortest delay, the ceiling after the first failure, and the highest ceiling."""
 
     shortest: float
+    first: float
     longest: float
 
 
 LADDERS = {
-    Retry.NETWORK: Ladder(2, 300),
-    Retry.SERVICE: Ladder(5, 300),
-    Retry.THROTTLED: Ladder(5, 300),
-    Retry.CLOCK: Ladder(1, 60),
-    Retry.REFUSED: Ladder(300, 6 * 3600),
+    Retry.NETWORK: Ladder(2, 4, 300),
+    Retry.SERVICE: Ladder(5, 10, 300),
+    Retry.THROTTLED: Ladder(5, 60, 1800),
+    Retry.CLOCK: Ladder(1, 2, 60),
+    Retry.REFUSED: Ladder(300, 600, 6 * 3600),
 }
-SPREAD = 0.1
-"""The part of a retry-after that is added as jitter."""
+JITTER = 0.1
+"""The part of a retry-after that is added as jitter at least, however few failures there were."""
+THROTTLED_PART = 1 / 3
+"""The part of the fleet's window that a throttled device's ceiling is at least."""
 _DOUBLINGS = 16
-"""Past this many failures in a row every ladder has reached its longest delay."""
+"""After this many doublings every ladder has reached its highest ceiling."""
 
 
 def delay(problem: Problem, failures: int, fraction: float) -> float | None:
     """Return seconds until the next attempt, None to wait for a change.
 
-    failures: failed attempts in a row with problems of this retry class, at least 1. fraction: uniform in [0, 1).
+    failures: failed attempts in a row with problems of this retry class; 0 where nothing has failed and the device
+    only waits for its turn or its clock. fraction: uniform in [0, 1).
     """
     ladder = LADDERS.get(problem.kind.retry)
     if ladder is None:
         return None
-    if problem.retry_after is not None:
-        return max(ladder.shortest, problem.retry_after * (1 + SPREAD * fraction))
-    ceiling = min(ladder.longest, ladder.shortest * float(2 ** min(failures, _DOUBLINGS)))
-    return ladder.shortest + fraction * (ceiling - ladder.shortest)
+    asked = problem.retry_after or 0
+    if failures == 0:
+        return asked + fraction * problem.window
+    least = max(ladder.shortest, asked)
+    return least + fraction * max(_ceiling(problem, ladder, failures) - ladder.shortest, JITTER * least)
+
+
+def _ceiling(problem: Problem, ladder: Ladder, failures: int) -> float:
+    ceiling = min(ladder.longest, ladder.first * 2.0 ** min(failures - 1, _DOUBLINGS))
+    return max(ceiling, THROTTLED_PART * problem.window) if problem.kind.retry is Retry.THROTTLED else ceiling

@@ -20,7 +20,8 @@ import pytest
 from dpsd.protocol.sas import derive_device_key, parse_key
 from tests.emulator_process import ROOT, EmulatorProcess
 
-LIMIT = 60.0
+LIMIT = 90.0
+"""Seconds; a throttled board waits for a minute."""
 _NUMBERS = itertools.count(1)
 
 

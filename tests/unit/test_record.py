@@ -85,12 +85,13 @@ def test_an_event_is_one_line_and_parsed_back(event: Event) -> None:
     texts=st.tuples(SENTENCES, SENTENCES.filter(bool)),
     retry_after=st.none() | st.integers(-1, 10**9) | st.floats(0, 1e9),
     also=st.lists(SENTENCES).map(tuple),
+    window=st.integers(0, 86_400),
 )
 def test_a_failure_keeps_all_that_the_problem_says(
-    code: str, texts: tuple[str, str], retry_after: float | None, also: tuple[str, ...]
+    code: str, texts: tuple[str, str], retry_after: float | None, also: tuple[str, ...], window: int
 ) -> None:
     said, hint = texts
-    problem = Problem(code, said, hint=hint, retry_after=retry_after, also=also)
+    problem = Problem(code, said, hint=hint, retry_after=retry_after, also=also, window=window)
     read = parse_event(encode_event(Failed(problem)))
     assert isinstance(read, Failed)
     assert encode_problem(read.problem) == encode_problem(problem)
