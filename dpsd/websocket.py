@@ -159,6 +159,9 @@ def _check(answer: Answer, key: str) -> None:
     if answer.status != 101:
         server = answer.headers.get("server")
         raise ProtocolError(f"HTTP status {answer.status}" + (f" from {printable(server, 60)}" if server else ""))
+    upgraded = answer.headers.get("upgrade", "").lower() == "websocket"
+    if not upgraded or "upgrade" not in answer.headers.get("connection", "").lower():
+        raise ProtocolError("it does not upgrade the connection")
     digest = hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()
     if answer.headers.get("sec-websocket-accept") != base64.b64encode(digest).decode():
         raise ProtocolError("it has not read the request")

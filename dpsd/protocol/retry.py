@@ -4,7 +4,7 @@ A wait is the least that is allowed, the service's own retry-after or the class'
 uniform draw below a ceiling that doubles with every failure in a row. So devices that failed together, or were told
 the same, do not come back together. A problem of the configuration class has no delay: it waits for a file to change.
 
-The numbers are those of docs/decisions/0009-retries-of-a-fleet.md; `./dev simulate` shows what they do.
+The numbers are those of docs/decisions/0016-retries-of-a-fleet.md; `./dev simulate` shows what they do.
 """
 
 from __future__ import annotations

@@ -49,6 +49,9 @@ class Unencrypted(socket.socket):
     def send(self, data: Any, flags: int = 0) -> int:
         return super().send(data, flags) if self.deaf else len(data)
 
+    def setsockopt(self, *_: Any) -> None:
+        """There is no TCP whose delays could be turned off."""
+
     def pending(self) -> int:
         return 0
 
@@ -83,9 +86,11 @@ def mqtt_bytes(data: bytes) -> None:
 def websocket_bytes(data: bytes) -> None:
     """The same inside WebSocket, after its opening handshake; half of it may come with the handshake's answer."""
     half = len(data) // 2
-    with wired(data[half:]) as wire, refusing(ProtocolError):
-        stream = WebSocket(wire, data[:half])
-        wire.setblocking(False)
+    with wired(data[half:]) as wire:
+        try:
+            stream = WebSocket(wire, data[:half])
+        except ProtocolError:
+            return
         with contextlib.closing(session_on(stream, WEBSOCKET)) as session, problems(*FROM_MQTT, *FROM_DPS):
             converse(session)
 

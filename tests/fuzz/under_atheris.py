@@ -1,6 +1,6 @@
 """One target under atheris: python -m tests.fuzz.under_atheris TARGET [OPTION OF LIBFUZZER ...].
 
-What dpsd's own modules do guides the search, and for MQTT paho's, which reads the bytes for them.
+What dpsd's own modules do guides the search, and what paho, socks and http.client do, which read bytes for them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["dpsd", "paho"]):
+with atheris.instrument_imports(include=["dpsd", "paho", "socks", "http.client"]):
     from tests.fuzz.targets import TARGETS
 
 PUMPING = 0.05
