@@ -23,16 +23,18 @@ def build() -> Path:
     Raises Failure with the end of the build's output. What lintian says of it is in the same folder.
     """
     folder = places.DEBS / fingerprint()
-    if not folder.is_dir():
-        build_into(folder)
-        remove_others(folder)
+    places.DEBS.mkdir(parents=True, exist_ok=True)
+    with roots.only_one(places.DEBS / ".lock"):
+        if not folder.is_dir():
+            build_into(folder)
+            remove_others(folder)
     return next(folder.glob("dpsd_*_all.deb"))
 
 
 def remove_others(kept: Path) -> None:
     """Remove what was built of earlier sources."""
     for folder in places.DEBS.iterdir():
-        if folder != kept and not folder.suffix:  # not what another process builds now
+        if folder != kept and folder.is_dir() and not folder.suffix:  # a partial one is another process's
             shutil.rmtree(folder)
 
 

@@ -13,6 +13,7 @@ ONE_BY_ONE = ("boot", "package")
 """Folders whose tests share Debian roots."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file together, and skip, saying so, what needs Debian roots unless `./dev test` has them."""
     mounted = os.environ.get(namespace.INSIDE) == "mounted"
