@@ -84,11 +84,11 @@ def shake_hands(connection: socket.socket, context: ssl.SSLContext, endpoint: En
 
     How long it may take is the caller's to say, by an alarm.
     """
-    # As bytes: the ssl module encodes text as an international name, whose tables cost 1 MiB.
-    secured: Any = context.wrap_socket(
-        connection, server_hostname=endpoint.host.encode(), do_handshake_on_connect=False
-    )
+    secured: Any = connection
     try:
+        # As bytes: the ssl module encodes text as an international name, whose tables cost 1 MiB.
+        host: Any = endpoint.host.encode()
+        secured = context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
         secured.do_handshake()
     except BaseException as error:
         secured.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import struct
 from pathlib import Path
 
 import pytest
 
 from dpsd.errors import PROBLEMS
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.tls import AZURE_ROOTS, make_context, tls_problem
+from dpsd.tls import AZURE_ROOTS, make_context, shake_hands, tls_problem
 from tests.unit.authority import make_certificate, make_key, pem_of
 from tests.unit.examples import problem_of
 
@@ -94,3 +96,12 @@ def test_an_alert_is_told_in_words() -> None:
     assert tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_UNKNOWN_CA")).sentence.endswith("the alert: unknown ca")
     old = tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_PROTOCOL_VERSION"))
     assert old.sentence.endswith("protocol version, so it does not speak TLS 1.2 nor 1.3")
+
+
+def test_a_connection_that_was_reset_before_the_handshake_is_lost() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = socket.create_connection(server.getsockname())
+        peer, _ = server.accept()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        problem_of("connection-lost", lambda: shake_hands(connection, make_context("system"), ENDPOINT))
