@@ -86,6 +86,7 @@ def shake_hands(connection: socket.socket, context: ssl.SSLContext, endpoint: En
     """
     secured: Any = connection
     try:
+        _check_connected(connection)
         # As bytes: the ssl module encodes text as an international name, whose tables cost 1 MiB.
         host: Any = endpoint.host.encode()
         secured = context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
@@ -99,6 +100,14 @@ def shake_hands(connection: socket.socket, context: ssl.SSLContext, endpoint: En
         raise
     assert isinstance(secured, TlsSocket)
     return secured
+
+
+def _check_connected(connection: socket.socket) -> None:
+    """Raise ConnectionResetError if it was reset meanwhile: Python 3.11 would leave a descriptor behind."""
+    try:
+        connection.getpeername()
+    except OSError:
+        raise ConnectionResetError from None
 
 
 def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
