@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from datetime import datetime, timezone
 
 from dpsd.clock import rfc3339, wall_clock
@@ -63,6 +62,8 @@ def _synchronized(root: str) -> bool | None:
 
 
 def _kernel_says() -> bool | None:
+    import subprocess  # nearly 1 MiB that most boards do not need
+
     try:
         words = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
         said = subprocess.run(words, capture_output=True, timeout=ASKING_LIMIT, check=True).stdout
