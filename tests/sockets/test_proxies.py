@@ -266,6 +266,14 @@ def test_connect_names_the_endpoint_and_the_user(board: Board) -> None:
     assert b"\r\nProxy-Authorization: Basic YUBiOnMzY3JldA==\r\n" in requests[0]
 
 
+def test_connect_names_an_ipv6_address_in_brackets(board: Board) -> None:
+    requests: list[bytes] = []
+    with server(next_address(), lambda connection: requests.append(heard(connection))) as where:
+        use(board, f"http://{where}", global_endpoint='"[2001:db8::1]"')
+        board.dpsctl("provision")
+    assert requests[0].startswith(b"CONNECT [2001:db8::1]:8883 HTTP/1.")
+
+
 # Odd SOCKS proxies
 
 HELLO, REQUEST = b"\5\0", b"\5\1\0\3\x0bdps.example\x22\xb3"
