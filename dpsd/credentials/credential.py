@@ -17,17 +17,10 @@ FINGERPRINT = b"dpsd credential fingerprint v1"
 """What a symmetric key signs to be known again: the same key has the same fingerprint in every store."""
 
 
-class SymmetricKey:
-    """A decoded key that can only sign."""
+class Hidden:
+    """What cannot be printed or copied out of its process."""
 
-    __slots__ = ("_key",)
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-
-    def sign(self, message: bytes) -> bytes:
-        """Return HMAC-SHA256 of `message`, 32 bytes."""
-        return sign(self._key, message)
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return HIDDEN
@@ -38,7 +31,33 @@ class SymmetricKey:
         return HIDDEN
 
     def __reduce__(self) -> str:
-        raise TypeError("a key cannot be copied out of its process")
+        raise TypeError("a secret cannot be copied out of its process")
+
+
+class Secret(Hidden):
+    """Bytes that are shown to nobody but who asks to `reveal` them."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        """Return the bytes."""
+        return self._value
+
+
+class SymmetricKey(Hidden):
+    """A decoded key that can only sign."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def sign(self, message: bytes) -> bytes:
+        """Return HMAC-SHA256 of `message`, 32 bytes."""
+        return sign(self._key, message)
 
 
 class Signer(Protocol):
@@ -62,11 +81,22 @@ class Certificate(Protocol):
         """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
 
 
+class Material(NamedTuple):
+    """A device's whole credential in memory: a certificate's PEM chain, the leaf first, with its private key in PEM; or
+    one or two symmetric keys, as base64 text."""
+
+    certificate: bytes | None = None
+    private_key: Secret | None = None
+    primary_key: Secret | None = None
+    secondary_key: Secret | None = None
+
+
 class Credential(NamedTuple):
     """An opened credential.
 
     common_name: the certificate's CN, which must be the registration id; None with keys. fingerprint: public, changes
     with the credential. x509 or keys (primary first) proves the device. of_group: the key is the enrollment group's.
+    material: what it was opened from, where that is in memory and in no file that an agent could read.
     """
 
     common_name: str | None
@@ -75,6 +105,7 @@ class Credential(NamedTuple):
     x509: Certificate | None = None
     keys: tuple[Signer, ...] = ()
     of_group: bool = False
+    material: Material | None = None
 
     def of_device(self, registration_id: str) -> Credential:
         """Return what proves this one device: another credential only where this one is its group's.

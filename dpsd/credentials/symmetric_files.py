@@ -22,19 +22,29 @@ def open_symmetric_files(settings: CredentialFiles) -> Credential:
     """
     named = (settings.primary_key_file, settings.secondary_key_file, settings.group_key_file)
     paths = [path for path in named if path]
-    keys = tuple(SymmetricKey(load_key(path)) for path in paths)
+    keys = [load_key(path) for path in paths]
+    return of_keys(keys)._replace(of_group=settings.group_key_file is not None)
+
+
+def of_keys(decoded: list[bytes]) -> Credential:
+    """Return the credential that decoded keys are, the primary first."""
+    keys = tuple(map(SymmetricKey, decoded))
     return Credential(
         common_name=None,
         fingerprint="symmetric:" + ":".join(key.sign(FINGERPRINT).hex() for key in keys),
         authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
         keys=keys,
-        of_group=settings.group_key_file is not None,
     )
 
 
 def load_key(path: str) -> bytes:
     """Return the decoded key; raises as `open_symmetric_files`."""
+    return decode_key(load_secret(path, SIZE_LIMIT), path)
+
+
+def decode_key(text: bytes, name: str) -> bytes:
+    """Return the decoded key; raises Problem `credential-invalid`, which names `name`."""
     try:
-        return parse_key(load_secret(path, SIZE_LIMIT))
+        return parse_key(text)
     except ProtocolError as error:
-        raise Problem("credential-invalid", f"{printable(path)}: {error}") from None
+        raise Problem("credential-invalid", f"{printable(name)}: {error}") from None

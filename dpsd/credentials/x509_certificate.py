@@ -28,7 +28,10 @@ _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 class Leaf(NamedTuple):
-    """What the first certificate of a file says. fingerprint: of the whole certificate, with its kind before it."""
+    """What the first certificate of a chain says.
+
+    path: of its file, or what else messages call it. fingerprint: of the whole certificate, with its kind before it.
+    """
 
     path: str
     common_name: str
@@ -45,6 +48,12 @@ def load_leaf(path: str) -> Leaf:
     text = load(os.path.realpath(path), SIZE_LIMIT)
     if text is None:
         raise Problem("credential-missing", f"{shown} cannot be read as a regular file of at most {SIZE_LIMIT} bytes")
+    return parse_leaf(text, path)
+
+
+def parse_leaf(text: bytes, path: str) -> Leaf:
+    """Return what the first certificate of a PEM text says; raises Problem `credential-invalid`, which names `path`."""
+    shown = printable(path)
     if b"PRIVATE KEY" in text:
         raise Problem("credential-invalid", f"{shown} holds a private key; keep it out of certificate_file")
     blocks = _blocks(text)

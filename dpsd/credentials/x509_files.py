@@ -60,18 +60,27 @@ def arm(context: ssl.SSLContext, certificate_file: str, private_key_file: str) -
     OpenSSL gets the key through the descriptor that was judged, not by its name again.
     """
     with open_secret(private_key_file, SIZE_LIMIT) as descriptor:
-        _check_not_encrypted(private_key_file, os.pread(descriptor, SIZE_LIMIT, 0))
-        try:
-            context.load_cert_chain(certificate_file, f"/proc/self/fd/{descriptor}", password=_no_passphrase)
-        except ssl.SSLError as error:
-            raise _unusable(error, certificate_file, private_key_file) from None
-        except OSError as error:
-            raise Problem("credential-missing", f"{printable(certificate_file)}: {error.strerror}") from None
+        check_not_encrypted(private_key_file, os.pread(descriptor, SIZE_LIMIT, 0))
+        load_pair(context, certificate_file, descriptor, (certificate_file, private_key_file))
 
 
-def _check_not_encrypted(path: str, text: bytes) -> None:
+def load_pair(context: ssl.SSLContext, certificate_file: str, key: int, names: tuple[str, str]) -> None:
+    """Load a certificate's file and the key that the descriptor `key` reads; raises Problem `credential-*`.
+
+    names: what messages call certificate and key.
+    """
+    try:
+        context.load_cert_chain(certificate_file, f"/proc/self/fd/{key}", password=_no_passphrase)
+    except ssl.SSLError as error:
+        raise _unusable(error, *map(printable, names)) from None
+    except OSError as error:
+        raise Problem("credential-missing", f"{printable(names[0])}: {error.strerror}") from None
+
+
+def check_not_encrypted(name: str, text: bytes) -> None:
+    """Raise Problem `credential-encrypted` where a key's PEM text says so; name: what the message calls it."""
     if any(marker in text for marker in _ENCRYPTED):
-        raise Problem("credential-encrypted", f"{printable(path)} is encrypted with a passphrase")
+        raise Problem("credential-encrypted", f"{printable(name)} is encrypted with a passphrase")
 
 
 def _no_passphrase() -> str:
@@ -79,8 +88,7 @@ def _no_passphrase() -> str:
     raise Problem("credential-encrypted", "the private key is encrypted with a passphrase")
 
 
-def _unusable(error: ssl.SSLError, certificate_file: str, private_key_file: str) -> Problem:
-    certificate, key = printable(certificate_file), printable(private_key_file)
+def _unusable(error: ssl.SSLError, certificate: str, key: str) -> Problem:
     if error.reason in MISMATCHES:
         return Problem("credential-mismatch", f"{key} is not the private key of {certificate}")
     return Problem("credential-invalid", f"{certificate} and {key} cannot be used ({error.reason or 'no PEM key'})")
