@@ -29,6 +29,8 @@ _NAMES = {62, 63, 64}
 _ALERT = re.compile(r"(?:SSLV3_ALERT|TLSV1_ALERT|TLSV13_ALERT|TLSV1)_(\w+)$")
 """OpenSSL's reasons for an alert that came in: SSLV3_ALERT_HANDSHAKE_FAILURE, TLSV1_UNRECOGNIZED_NAME, ..."""
 _ALERTS = {"protocol version": "protocol version, so it does not speak TLS 1.2 nor 1.3"}
+_CUT = "UNEXPECTED_EOF_WHILE_READING"
+"""OpenSSL's reason for a connection that ended without a goodbye; not always an SSLEOFError on Python 3.13."""
 _FAILURES = {
     "UNSUPPORTED_PROTOCOL": "the server offers only TLS versions that are too old; 1.2 is needed",
     "WRONG_VERSION_NUMBER": "the server does not speak TLS on this port",
@@ -117,7 +119,7 @@ def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
         code = "tls-wrong-name" if error.verify_code in _NAMES else "intercepted"
         code = "tls-certificate-dates" if error.verify_code in _DATES else code
         return Problem(code, f"{endpoint} presents a certificate that cannot be accepted: {reason}")
-    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or error.reason == _CUT:
         return Problem("connection-lost", f"{endpoint} closed the connection during TLS")
     reason = error.reason or ""
     if alert := _ALERT.search(reason):

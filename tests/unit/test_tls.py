@@ -77,6 +77,7 @@ def tls_error(reason: str) -> ssl.SSLError:
         (verification_error(64), "tls-wrong-name"),
         (ssl.SSLEOFError(8, "eof"), "connection-lost"),
         (ssl.SSLZeroReturnError(6, "closed"), "connection-lost"),
+        (tls_error("UNEXPECTED_EOF_WHILE_READING"), "connection-lost"),
         (tls_error("odd\x1b"), "tls-failed"),
         (tls_error("UNSUPPORTED_PROTOCOL"), "tls-failed"),
         (tls_error("TLSV1_ALERT_UNKNOWN_CA"), "tls-alert"),
