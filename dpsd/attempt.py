@@ -2,7 +2,8 @@
 
 The steps, in the order of the house's one line: open the device as configured, see whether the earlier assignment is
 bound to just this, and if not (or when forced) wait for the device's turn and for a right clock, register with DPS, and
-try the assigned hub. Nothing is written to disk here.
+try the assigned hub. At the end agents get of the credential what the owner asked for, in memory; nothing is written
+to disk here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
 from dpsd.record import Binding, Record, same_board
 from dpsd.registering import register
+from dpsd.release import check_memory, release
 from dpsd.settings import Network
 from dpsd.steps import Report
 from dpsd.time_sync import SYNCHRONIZED, doubt, moment_of
@@ -44,6 +46,13 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
     previous: the earlier record, kept if its binding is the same and nothing forces a registration. Raises Problem.
     """
     device = open_device(places, report, TOKEN_PATIENCE)
+    check_memory(device.config.outputs, places)
+    done = _attempt(device, places, previous, orders, report)
+    release(device.credential, device.config.outputs, done.record, places)
+    return done
+
+
+def _attempt(device: Device, places: Places, previous: Record | None, orders: Orders, report: Report) -> Done:
     if previous is not None:
         _check_board(previous.binding, device)
         orders = orders._replace(carry=_with_transport(orders.carry, previous))
@@ -130,10 +139,10 @@ def _is_refused_for_good(device: Device, carry: Carry) -> bool:
 
 def _register(device: Device, previous: Record | None, orders: Orders, report: Report) -> Done:
     noted = Noted(orders.carry, report)
-    assignment = register(device, orders.carry, noted)
+    assignment, secondary = register(device, orders.carry, noted)
     if previous is not None and _same(previous, assignment):
         assignment = _recorded_assignment(previous)
-    record = _record(device, assignment, noted.carry.transport)
+    record = _record(device, assignment, noted.carry.transport, secondary)
     check = device.config.hub.check
     report(Carry(check_hub=check != "off"))
     if check != "before-ready":
@@ -182,10 +191,10 @@ def _recorded_assignment(record: Record) -> Assignment:
 
 
 def _record_again(device: Device, previous: Record, transport: str | None) -> Record:
-    return _record(device, _recorded_assignment(previous), transport)
+    return _record(device, _recorded_assignment(previous), transport, previous.secondary)
 
 
-def _record(device: Device, assignment: Assignment, transport: str | None) -> Record:
+def _record(device: Device, assignment: Assignment, transport: str | None, secondary: bool) -> Record:
     """Make a record. transport: the one that works, where the configuration leaves it open."""
     connection = Connection(
         iothub_hostname=assignment.hub,
@@ -199,7 +208,7 @@ def _record(device: Device, assignment: Assignment, transport: str | None) -> Re
         etag=assignment.etag,
     )
     environment = device.config.outputs.environment
-    return Record(device.binding, device.inputs, connection, assignment.payload, environment)
+    return Record(device.binding, device.inputs, connection, assignment.payload, environment, secondary)
 
 
 def _mqtt(network: Network, assignment: Assignment, transport: str | None) -> Mqtt:

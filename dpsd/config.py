@@ -17,6 +17,7 @@ from dpsd.proxies import ENVIRONMENT
 from dpsd.settings import (
     CREDENTIAL_KEYS,
     MISSPELLINGS,
+    RELEASES,
     REQUIRED,
     SETTINGS,
     Board,
@@ -175,7 +176,7 @@ def _disagreements(values: dict[str, Value]) -> list[str]:
     faults: list[str] = []
     if values["dps.payload"].value is not None and values["dps.payload_file"].value is not None:
         faults.append(f"{values['dps.payload_file'].origin}: dps.payload_file: set it or dps.payload, not both")
-    faults += _credential_faults(values) + _group_key_faults(values)
+    faults += _credential_faults(values) + _group_key_faults(values) + _release_faults(values)
     faults += _registration_id_faults(values["dps.registration_id"], values["credential.type"].value == "x509")
     faults += _password_faults(values["network.proxy"], values["network.proxy_password_file"])
     return faults
@@ -212,6 +213,18 @@ def _group_key_faults(values: dict[str, Value]) -> list[str]:
     why = "whoever reads one card can impersonate every device of the group"
     instead = "derive this device's key on the bench with dpsctl derive-key, or set credential.allow_group_key = true"
     return [f"{found.origin}: credential.group_key_file: is refused: {why}; {instead}"]
+
+
+def _release_faults(values: dict[str, Value]) -> list[str]:
+    """Say which secret is to be given to agents that the store does not have."""
+    kind, store = values["credential.type"].value, values["credential.store"].value
+    faults = []
+    for name, stores in RELEASES.items():
+        asked = values[f"outputs.{name}"]
+        why = stores.get((kind, store), f"does not belong to credential.type {kind}")
+        if asked.value and why is not None:
+            faults.append(f"{asked.origin}: outputs.{name}: {why}")
+    return faults
 
 
 def _password_faults(proxy: Value, password_file: Value) -> list[str]:

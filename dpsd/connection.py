@@ -8,7 +8,8 @@ from dpsd.shape import Table
 
 
 class Authentication(NamedTuple):
-    """How an agent proves itself: two files, a file and a key on a PKCS#11 token, a store of its own, or a socket."""
+    """How an agent proves itself: two files, a file and a key on a PKCS#11 token, a store of its own, a socket, or the
+    file of a connection string."""
 
     type: str
     certificate_file: str | None = None
@@ -17,6 +18,7 @@ class Authentication(NamedTuple):
     private_key_uri: str | None = None
     pkcs11_module: str | None = None
     store: str | None = None
+    connection_string_file: str | None = None
 
 
 class Mqtt(NamedTuple):
@@ -72,6 +74,7 @@ def parse_connection(table: Table) -> Connection:
             authentication.optional_string("private_key_uri"),
             authentication.optional_string("pkcs11_module"),
             authentication.optional_string("store"),
+            authentication.optional_string("connection_string_file"),
         ),
         mqtt=Mqtt(
             mqtt.string("host"),

@@ -19,6 +19,7 @@ from dpsd.places import CONFIGURATION, Places
 from dpsd.progress import Step, Watch
 from dpsd.protocol.identifiers import check_registration_id, fill_template
 from dpsd.record import Binding
+from dpsd.release import told
 from dpsd.settings import Config, check_payload
 from dpsd.shape import ShapeError, parse_object
 from dpsd.steps import Report
@@ -62,6 +63,7 @@ def open_device(places: Places, report: Report = lambda event: None, patience: f
         _await_token(config.credential.token_device, patience, report)
     report(Step("opening the credential"))
     credential = open_credential(config.credential)
+    credential = credential._replace(authentication=told(credential.authentication, config.outputs, places))
     registration_id = _registration_id(config, credential)
     if credential.of_group:
         report(Step(GROUP_KEY_WARNING))

@@ -49,12 +49,18 @@ def commit_changed(path: str, data: bytes, mode: int, staging: str | None = None
 
 def replace(path: str, data: bytes, mode: int) -> None:
     """Put `data` at `path` in one step but without flushing, for files in memory; raises as `commit`."""
-    born = f"{path}.new"
+    born = newborn(path)
     try:
         _write(born, data, mode, flush=False)
         os.rename(born, path)
     except OSError as error:
         raise _unwritable(path, error) from None
+
+
+def replace_changed(path: str, data: bytes, mode: int) -> None:
+    """Replace unless the file already has this content and mode; raises as `commit`."""
+    if load(path) != data or _mode(path) != mode:
+        replace(path, data, mode)
 
 
 def remove(path: str) -> None:

@@ -102,6 +102,9 @@ PROBLEMS: dict[str, Kind] = {
     "registration-id-invalid": _local("set dps.registration_id to lower-case letters, digits and - . _ :"),
     "registration-id-unavailable": _local("use another value in dps.registration_id; see dpsd.toml(5)"),
     "registration-id-mismatch": _local("set dps.registration_id to the certificate's CN, or leave it out"),
+    "release-not-in-memory": _local(
+        "have the runtime directory on tmpfs, or turn outputs.release_private_key and outputs.connection_string off"
+    ),
     "payload-invalid": _local("make the payload a JSON object of at most 64 KiB"),
     "board-changed": _local("put the card back into its board, or set board.clone_guard to reprovision"),
     "fleet-spread": _service("wait, or set fleet.window and fleet.volatile_window", EXIT_LATER),

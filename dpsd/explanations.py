@@ -93,6 +93,10 @@ MEANINGS = {
     "registration-id-mismatch": (
         "dps.registration_id is not the certificate's CN, or its template gives another id. DPS would refuse it."
     ),
+    "release-not-in-memory": (
+        "The configuration gives agents the private key or a connection string, and the runtime directory is on a "
+        "disk. A secret that was written there stays readable on the card, so that it is not written."
+    ),
     "payload-invalid": "dps.payload_file is not there, is no JSON object, or is too large or too deep.",
     "board-changed": (
         "The state directory's assignment was made on another board: the card was moved or cloned. The old identity "

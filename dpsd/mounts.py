@@ -7,19 +7,30 @@ import os
 MOUNTS = "/proc/self/mounts"
 VOLATILE = frozenset({"tmpfs", "ramfs", "overlay"})
 """Kinds that a reboot empties: a Raspberry Pi's read-only root is an overlay whose upper layer is in memory."""
+MEMORY = frozenset({"tmpfs", "ramfs"})
+"""An overlay is not among them: its upper layer may be on a disk."""
 
 
 def volatile_kind(path: str, mounts: str = MOUNTS) -> str | None:
     """Return the kind of file system that `path` is on if a reboot empties it. mounts: a file as in proc(5)."""
-    kinds, real = _kinds(mounts), os.path.realpath(path)
-    above = max((place for place in kinds if _is_above(place, real)), key=len, default="")
-    kind = kinds.get(above)
+    kind = _kind_of(path, mounts)
     return kind if kind in VOLATILE else None
+
+
+def is_in_memory(path: str, mounts: str = MOUNTS) -> bool:
+    """Tell whether what is written to `path` is on no disk, swap space aside. mounts: a file as in proc(5)."""
+    return _kind_of(path, mounts) in MEMORY
 
 
 def mounted_kind(path: str, mounts: str = MOUNTS) -> str | None:
     """Return the kind of file system that is mounted just there, if one is. mounts: a file as in proc(5)."""
     return _kinds(mounts).get(os.path.realpath(path))
+
+
+def _kind_of(path: str, mounts: str) -> str | None:
+    kinds, real = _kinds(mounts), os.path.realpath(path)
+    above = max((place for place in kinds if _is_above(place, real)), key=len, default="")
+    return kinds.get(above)
 
 
 def _kinds(mounts: str) -> dict[str, str]:

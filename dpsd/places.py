@@ -57,6 +57,28 @@ class Places(NamedTuple):
         return f"{self.state}/history.json"
 
     @property
+    def credentials(self) -> str:
+        """The setgid folder, in memory, of what is given to the group dpsd-agents because the owner asked for it."""
+        return f"{self.runtime}/credentials"
+
+    @property
+    def released_certificate(self) -> str:
+        return f"{self.credentials}/certificate.pem"
+
+    @property
+    def released_private_key(self) -> str:
+        return f"{self.credentials}/private_key.pem"
+
+    @property
+    def released_connection_string(self) -> str:
+        return f"{self.credentials}/connection_string"
+
+    @property
+    def released(self) -> tuple[str, ...]:
+        """All that may be in `credentials`."""
+        return (self.released_private_key, self.released_connection_string, self.released_certificate)
+
+    @property
     def status(self) -> str:
         return f"{self.runtime}/status.json"
 

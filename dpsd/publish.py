@@ -80,19 +80,34 @@ def raise_flag(places: Places) -> None:
 
 
 def lower_flag(places: Places) -> None:
-    """Take back the word of an earlier daemon, whose record is gone."""
+    """Take back the word of an earlier daemon, whose record is gone, and what agents were given by it."""
     remove(places.provisioned)
+    for path in places.released:
+        remove(path)
+
+
+def is_released(record: Record, places: Places) -> bool:
+    """Tell whether all that the record says agents find in memory is there, where only this boot can have put it."""
+    return all(os.path.exists(path) for path in _released(record, places))
+
+
+def _released(record: Record, places: Places) -> list[str]:
+    told = record.connection.authentication
+    named = (told.certificate_file, told.private_key_file, told.connection_string_file)
+    return [path for path in places.released if path in named]
 
 
 def _render(record: Record, places: Places) -> list[File]:
     payload = None if record.payload is None else json.dumps(record.payload, indent=1).encode() + b"\n"
     environment = FORMATS["env"](record.connection) if record.environment else None
     staging = places.agents_staging if os.path.isdir(places.agents_staging) else None
+    withdrawn = [path for path in places.released if path not in _released(record, places)]
     return [
         File(places.record, render_record(record), 0o600),
         File(places.payload_json, payload, 0o640, staging),
         File(places.connection_env, environment, 0o644),
         File(places.connection_json, FORMATS["json"](record.connection), 0o644),
+        *(File(path, None, 0) for path in withdrawn),
     ]
 
 

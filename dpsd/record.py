@@ -33,13 +33,15 @@ def same_board(one: str, other: str) -> bool:
 
 
 class Record(NamedTuple):
-    """inputs: by path, as `dpsd.inputs` observes them. payload: what a custom allocation sent back."""
+    """inputs: by path, as `dpsd.inputs` observes them. payload: what a custom allocation sent back. secondary: of two
+    symmetric keys, DPS took the secondary one."""
 
     binding: Binding
     inputs: dict[str, Any]
     connection: Connection
     payload: dict[str, Any] | None
     environment: bool
+    secondary: bool = False
 
 
 def encode_record(record: Record) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def encode_record(record: Record) -> dict[str, Any]:
         "connection": encode_connection(record.connection),
         "payload": record.payload,
         "environment": record.environment,
+        "secondary": record.secondary,
     }
 
 
@@ -73,6 +76,7 @@ def read_record(table: Table) -> Record:
         connection=parse_connection(table.table("connection")),
         payload=None if payload is None else dict(payload.values),
         environment=table.values.get("environment") is True,
+        secondary=table.values.get("secondary") is True,
     )
 
 

@@ -26,10 +26,10 @@ TOKEN_LIFETIME = 3600
 """Seconds that a SAS token is valid, as in Microsoft's SDK for Python."""
 
 
-def register(device: Device, carry: Carry, report: Report) -> Assignment:
+def register(device: Device, carry: Carry, report: Report) -> tuple[Assignment, bool]:
     """Register with the credential, and once with the secondary key when DPS does not take the primary one.
 
-    Raises Problem.
+    Return the assignment, and whether it was the secondary key. Raises Problem.
     """
     if device.credential.x509 is not None:
         device.credential.x509.check_dates(wall_clock())
@@ -37,12 +37,12 @@ def register(device: Device, carry: Carry, report: Report) -> Assignment:
     noted = Noted(carry, report)
     for key in keys[:-1]:
         try:
-            return _converse(device, key, noted.carry, noted)
+            return _converse(device, key, noted.carry, noted), False
         except Problem as problem:
             if problem.code not in ("dps-unauthorized", "mqtt-unauthorized"):
                 raise
             report(Step("the primary key is not accepted, trying the secondary key"))
-    return _converse(device, keys[-1], noted.carry, noted)
+    return _converse(device, keys[-1], noted.carry, noted), len(keys) > 1
 
 
 def _converse(device: Device, key: Signer | None, carry: Carry, report: Report) -> Assignment:

@@ -56,7 +56,8 @@ def state_files(places: Places) -> list[str]:
     """Return all that dpsd writes, in the order in which it goes."""
     committed = [places.connection_env, places.connection_json, places.payload_json, places.history, places.record]
     born = [*map(newborn, committed), newborn(places.payload_json, places.agents_staging)]
-    return [places.provisioned, places.status, *born, unusable(places.record), *committed]
+    released = [*map(newborn, places.released), *places.released]
+    return [places.provisioned, places.status, *released, *born, unusable(places.record), *committed]
 
 
 def credential_files(places: Places) -> list[str]:

@@ -89,7 +89,10 @@ class Board(NamedTuple):
 
 
 class Outputs(NamedTuple):
+    """release_private_key, connection_string: the secret itself is given to agents, in memory."""
+
     environment: bool
+    release_private_key: bool
     connection_string: bool
 
 
@@ -223,12 +226,6 @@ def _proxy(value: Any) -> str:
     return text if text == ENVIRONMENT else str(parse_proxy(text))
 
 
-def _not_yet_true(value: Any) -> bool:
-    if _boolean(value):
-        raise ValueError("true is not available in this version; leave it out")
-    return False
-
-
 def _patterns(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
         raise ValueError("expected a list of host name patterns")
@@ -276,7 +273,8 @@ SETTINGS: dict[str, Setting] = {
     "clock.wait": Setting(_seconds(_DAY), 90, "how long the first attempt waits for a right clock"),
     "board.clone_guard": Setting(_one_of("refuse", "reprovision"), "refuse", "on another board than before"),
     "outputs.environment": Setting(_boolean, True, "write connection.env"),
-    "outputs.connection_string": Setting(_not_yet_true, False, "not available in this version"),
+    "outputs.release_private_key": Setting(_boolean, False, "give agents the certificate and its key, in memory"),
+    "outputs.connection_string": Setting(_boolean, False, "give agents a connection string with the key, in memory"),
 }
 
 CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -288,6 +286,22 @@ CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] 
     ("symmetric_key", "rpi-firmware"): ((), ("firmware_command", "firmware_key_id")),
 }
 """By type and store of a credential, the keys that it needs, and those that it may have; others are refused."""
+
+RELEASES: dict[str, dict[tuple[str, str], str | None]] = {
+    "release_private_key": {
+        ("x509", "files"): "agents have the files that the configuration names: give them by LoadCredential=",
+        ("x509", "pkcs11"): "the private key never leaves its token: agents use the token, too",
+        ("x509", "systemd"): None,
+        ("x509", "sealed"): None,
+    },
+    "connection_string": {
+        ("symmetric_key", "files"): None,
+        ("symmetric_key", "systemd"): None,
+        ("symmetric_key", "sealed"): None,
+        ("symmetric_key", "rpi-firmware"): "the key never leaves the firmware, so that no text can hold it",
+    },
+}
+"""By setting of [outputs], type and store: why the secret cannot be given to agents, None where it can."""
 
 MISSPELLINGS = {
     "idscope": "dps.id_scope",

@@ -33,7 +33,7 @@ from dpsd.journal import log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Step, Watch, encode_orders
-from dpsd.publish import keep, load_record, lower_flag, prepare_folders, publish, raise_flag
+from dpsd.publish import is_released, keep, load_record, lower_flag, prepare_folders, publish, raise_flag
 from dpsd.record import Record, same_board
 from dpsd.shape import ShapeError
 from dpsd.status import Status
@@ -115,8 +115,9 @@ class Supervisor:
             self._wait(problem)
 
     def _is_of_today(self, record: Record) -> bool:
-        """Tell whether the record was made on this board, of the files that count now, and none changed since."""
-        here = _is_of_this_board(record)
+        """Tell whether the record was made on this board, of the files that count now, none changed since, and agents
+        have what it says."""
+        here = _is_of_this_board(record) and is_released(record, self._places)
         return here and set(self._places.configuration) <= record.inputs.keys() and unchanged(record.inputs)
 
     def _become_ready(self, record: Record) -> None:
@@ -238,8 +239,12 @@ class Supervisor:
             self._notifier.ready()
 
     def _stay_with(self, record: Record) -> Problem | None:
-        """Become ready by the earlier assignment; return what prevents it."""
-        if not _is_of_this_board(record):
+        """Become ready by the earlier assignment; return what prevents it.
+
+        On another board, or without what agents are promised in memory, which only an attempt can put there, it does
+        not, and the problem stays what it is.
+        """
+        if not _is_of_this_board(record) or not is_released(record, self._places):
             return None
         try:
             self._become_ready(record)

@@ -6,6 +6,8 @@ A credential cannot print itself: whatever holds a secret here shows a fixed wor
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -91,12 +93,17 @@ class Material(NamedTuple):
     secondary_key: Secret | None = None
 
 
+def material_of_keys(decoded: Sequence[bytes]) -> Material:
+    """Return what decoded keys are made from, the primary first."""
+    return Material(None, None, *(Secret(b64encode(key)) for key in decoded))
+
+
 class Credential(NamedTuple):
     """An opened credential.
 
     common_name: the certificate's CN, which must be the registration id; None with keys. fingerprint: public, changes
     with the credential. x509 or keys (primary first) proves the device. of_group: the key is the enrollment group's.
-    material: what it was opened from, where that is in memory and in no file that an agent could read.
+    material: what agents may be given, where the owner asks for it; None where the secret cannot leave its store.
     """
 
     common_name: str | None
@@ -114,6 +121,6 @@ class Credential(NamedTuple):
         """
         if not self.of_group:
             return self
-        return self._replace(
-            keys=tuple(SymmetricKey(key.sign(registration_id.encode())) for key in self.keys), of_group=False
-        )
+        derived = [key.sign(registration_id.encode()) for key in self.keys]
+        keys = tuple(map(SymmetricKey, derived))
+        return self._replace(keys=keys, of_group=False, material=material_of_keys(derived))

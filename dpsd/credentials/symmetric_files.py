@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import FINGERPRINT, Credential, SymmetricKey
+from dpsd.credentials.credential import FINGERPRINT, Credential, SymmetricKey, material_of_keys
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem, ProtocolError
 from dpsd.places import IDENTITY_SOCKET
@@ -34,6 +34,7 @@ def of_keys(decoded: list[bytes]) -> Credential:
         fingerprint="symmetric:" + ":".join(key.sign(FINGERPRINT).hex() for key in keys),
         authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
         keys=keys,
+        material=material_of_keys(decoded),
     )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential
-from dpsd.credentials.secret_file import credentials_folder
+from dpsd.credentials.credential import Credential, Material, Secret
+from dpsd.credentials.secret_file import credentials_folder, load_secret
+from dpsd.durable import load
 from dpsd.errors import Problem
 from dpsd.settings import CredentialFiles
 from dpsd.text import printable
@@ -45,10 +46,13 @@ def public_file() -> str:
 
 def open_x509_systemd(_: CredentialFiles) -> Credential:
     """Open certificate and private key; raises the Problems of files, `credential-missing` with how to give them."""
+    from dpsd.credentials.x509_certificate import SIZE_LIMIT
     from dpsd.credentials.x509_files import open_x509_files  # heavy, and not for keys
 
-    files = CredentialFiles("x509", STORE, _path(CERTIFICATE), _path(PRIVATE_KEY), None, None)
-    return open_x509_files(files)._replace(authentication=Authentication("x509", store=STORE))
+    certificate, private_key = _path(CERTIFICATE), _path(PRIVATE_KEY)
+    opened = open_x509_files(CredentialFiles("x509", STORE, certificate, private_key, None, None))
+    material = Material(load(certificate), Secret(load_secret(private_key, SIZE_LIMIT)))
+    return opened._replace(authentication=Authentication("x509", store=STORE), material=material)
 
 
 def open_symmetric_systemd(_: CredentialFiles) -> Credential:

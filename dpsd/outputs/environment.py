@@ -19,6 +19,7 @@ def render_environment(connection: Connection) -> bytes:
         "X509_KEY_URI": connection.authentication.private_key_uri,
         "X509_PKCS11_MODULE": connection.authentication.pkcs11_module,
         "IOTHUB_IDENTITY_SOCKET": connection.authentication.identity_socket,
+        "IOTHUB_CONNECTION_STRING_FILE": connection.authentication.connection_string_file,
         "IOTHUB_CREDENTIAL_STORE": connection.authentication.store,
         "IOTHUB_MQTT_TRANSPORT": connection.mqtt.transport,
         "IOTHUB_MQTT_PORT": str(connection.mqtt.port),

@@ -61,7 +61,7 @@ ENVIRONMENTS = [
         Authentication("x509", "/etc/dpsd/device.pem", "/etc/dpsd/device.key"),
         Authentication("x509", "/etc/dpsd/device.pem", private_key_uri="pkcs11:...", pkcs11_module="/usr/lib/m.so"),
         Authentication("x509", store="systemd"),
-        Authentication("sas", identity_socket=IDENTITY_SOCKET),
+        Authentication("sas", identity_socket=IDENTITY_SOCKET, connection_string_file="/run/dpsd/credentials/..."),
     )
 ]
 
@@ -189,7 +189,8 @@ def test_every_variable_of_connection_env_is_documented() -> None:
 def test_the_man_page_has_every_file_for_others() -> None:
     ours = Places()
     public = {ours.connection_json, ours.connection_env, ours.payload_json, ours.history, ours.status, ours.provisioned}
-    assert public <= {item.head.removeprefix("Pa ") for item in items("dpsd.8")}
+    named = {path for item in items("dpsd.8") for path in item.head.removeprefix("Pa ").split(" , Pa ")}
+    assert public | {*ours.released} <= named
 
 
 def test_the_sample_configuration_is_valid() -> None:

@@ -39,6 +39,21 @@ token_uri = "pkcs11:token=dpsd;object=device"
 module = "/usr/lib/softhsm/libsofthsm2.so"
 pin_file = "/etc/dpsd/token.pin"
 """
+SYSTEMD = """\
+[dps]
+id_scope = "0ne00AB12CD"
+[credential]
+type = "x509"
+store = "systemd"
+"""
+FIRMWARE = """\
+[dps]
+id_scope = "0ne00AB12CD"
+registration_id = "pi-1"
+[credential]
+type = "symmetric_key"
+store = "rpi-firmware"
+"""
 WRONG = {
     'dps.id_scope = "a b"': "'a b' is not an id scope",
     "dps.id_scope = 7": "expected a string, found an integer",
@@ -67,7 +82,8 @@ WRONG = {
     'hub.allow = ["a.example", 7]': "expected a list of host name patterns",
     f'hub.allow = ["a.example", "{"[" * 254}"]': "a pattern has more than 253 characters",
     "outputs.environment = 1": "expected true or false, found an integer",
-    "outputs.connection_string = true": "is not available in this version",
+    "outputs.connection_string = true": "outputs.connection_string: does not belong to credential.type x509",
+    "outputs.release_private_key = true": "outputs.release_private_key: agents have the files that the configuration",
 }
 FRAGMENTS = st.sampled_from(["[dps]\n", "[", "]", "=", '"', "'", "'''", "\n", "\r", "#", "a", "1", "{", "}", "\u2028"])
 TOML = st.text() | st.lists(FRAGMENTS | st.sampled_from([*SETTINGS, *MISSPELLINGS]), max_size=20).map("".join)
@@ -170,6 +186,28 @@ def test_a_symmetric_key_needs_a_name_and_no_certificate() -> None:
     assert faults(named) == ["dps.registration_id: is missing, a symmetric key has no name of its own"]
     (fault,) = faults(KEYS, 'credential.certificate_file = "/a"')
     assert fault.endswith("credential.certificate_file: does not belong to credential.type symmetric_key")
+
+
+@pytest.mark.parametrize(
+    ("base", "setting", "said"),
+    [
+        (KEYS, "connection_string", None),
+        (FIRMWARE, "connection_string", "the key never leaves the firmware"),
+        (KEYS, "release_private_key", "does not belong to credential.type symmetric_key"),
+        (GOOD, "connection_string", "does not belong to credential.type x509"),
+        (GOOD, "release_private_key", "agents have the files that the configuration names"),
+        (TOKEN, "release_private_key", "the private key never leaves its token"),
+        (SYSTEMD, "release_private_key", None),
+    ],
+)
+def test_a_secret_is_given_to_agents_only_by_a_store_that_has_it(base: str, setting: str, said: str | None) -> None:
+    asked = f"[outputs]\n{setting} = true"
+    if said is None:
+        assert getattr(parse(base, asked).config.outputs, setting)
+    else:
+        assert [fault.startswith(f"/etc/2.toml:2: outputs.{setting}: {said}") for fault in faults(base, asked)] == [
+            True
+        ]
 
 
 def test_a_key_on_a_token_is_named_by_a_uri_and_a_module() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.mounts import mounted_kind, volatile_kind
+from dpsd.mounts import is_in_memory, mounted_kind, volatile_kind
 
 TABLE = """\
 overlayroot / overlay rw 0 0
@@ -32,6 +32,12 @@ odd line
 def test_the_nearest_mount_above_decides(tmp_path: Path, path: str, kind: str | None) -> None:
     (tmp_path / "mounts").write_text(TABLE)
     assert volatile_kind(path, str(tmp_path / "mounts")) == kind
+
+
+@pytest.mark.parametrize(("path", "memory"), [("/run/dpsd", True), ("/etc", False), ("/data/dpsd", False)])
+def test_an_overlay_is_not_taken_for_memory(tmp_path: Path, path: str, memory: bool) -> None:
+    (tmp_path / "mounts").write_text(TABLE)
+    assert is_in_memory(path, str(tmp_path / "mounts")) == memory
 
 
 def test_without_a_table_nothing_is_claimed(tmp_path: Path) -> None:

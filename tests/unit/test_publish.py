@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from dpsd.connection import Authentication
 from dpsd.places import Places
-from dpsd.publish import load_record, peek_record, publish, raise_flag
+from dpsd.publish import is_released, load_record, lower_flag, peek_record, publish, raise_flag
 from dpsd.record import render_record
 from tests.unit.examples import CONNECTION, RECORD, problem_of
 
@@ -53,6 +54,28 @@ def test_what_a_record_no_longer_has_is_removed(places: Places) -> None:
     publish(RECORD, places)
     assert publish(RECORD._replace(payload=None, environment=False), places)
     assert sorted(seen(places)) == ["assignment.json", "connection.json"]
+
+
+def test_what_agents_are_promised_in_memory_must_be_there(places: Places) -> None:
+    promised = Authentication("x509", places.released_certificate, places.released_private_key)
+    record = RECORD._replace(connection=CONNECTION._replace(authentication=promised))
+    assert is_released(RECORD, places) and not is_released(record, places)
+    os.mkdir(places.credentials)
+    for path in (places.released_certificate, places.released_private_key):
+        assert not is_released(record, places)
+        Path(path).touch()
+    assert is_released(record, places)
+
+
+def test_what_agents_are_not_promised_any_more_is_removed(places: Places) -> None:
+    os.mkdir(places.credentials)
+    for path in places.released:
+        Path(path).touch()
+    promised = Authentication("sas", connection_string_file=places.released_connection_string)
+    publish(RECORD._replace(connection=CONNECTION._replace(authentication=promised)), places)
+    assert os.listdir(places.credentials) == ["connection_string"]
+    lower_flag(places)
+    assert os.listdir(places.credentials) == []
 
 
 def test_a_connection_that_a_format_cannot_carry_writes_nothing(places: Places) -> None:

@@ -17,14 +17,14 @@ from dpsd.shape import ShapeError, Table
 from tests.unit.examples import ANY_TEXT, CONNECTION, JSON_VALUES, RECORD
 
 OBJECTS = st.dictionaries(st.text(), JSON_VALUES, max_size=3)
-AUTHENTICATIONS = st.builds(Authentication, ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT, st.none() | ANY_TEXT)
 MAYBE = st.none() | ANY_TEXT
+AUTHENTICATIONS = st.builds(Authentication, ANY_TEXT, *[MAYBE] * 7)
 MQTT = st.builds(Mqtt, ANY_TEXT, st.integers(), ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, MAYBE, MAYBE)
 CONNECTIONS = st.builds(
     Connection, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, AUTHENTICATIONS, MQTT, ANY_TEXT, ANY_TEXT, ANY_TEXT
 )
 BINDINGS = st.builds(Binding, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
-RECORDS = st.builds(Record, BINDINGS, OBJECTS, CONNECTIONS, st.none() | OBJECTS, st.booleans())
+RECORDS = st.builds(Record, BINDINGS, OBJECTS, CONNECTIONS, st.none() | OBJECTS, st.booleans(), st.booleans())
 SENTENCES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=300)
 """What a problem is made of: outside text in it has gone through `printable`."""
 CARRIES = st.builds(Carry, MAYBE, st.booleans(), st.none() | st.floats(0, 1e9), MAYBE)
