@@ -45,9 +45,14 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
 
     previous: the earlier record, kept if its binding is the same and nothing forces a registration. Raises Problem.
     """
-    device = open_device(places, report, TOKEN_PATIENCE)
-    check_memory(device.config.outputs, places)
-    done = _attempt(device, places, previous, orders, report)
+    try:
+        device = open_device(places, report, TOKEN_PATIENCE, candidate=orders.candidate)
+        check_memory(device.config.outputs, places)
+        done = _attempt(device, places, previous, orders, report)
+    except Problem as problem:
+        if orders.candidate:
+            problem.sentence = f"the newly sealed credential: {problem.sentence}"
+        raise
     release(device.credential, device.config.outputs, done.record, places)
     return done
 
@@ -147,7 +152,8 @@ def _register(device: Device, previous: Record | None, orders: Orders, report: R
     report(Carry(check_hub=check != "off"))
     if check != "before-ready":
         return Done(record, registered=True)
-    report(Registered(record))
+    if not orders.candidate:  # until its hub takes it, the record of the present credential is the one that counts
+        report(Registered(record))
     return _try_hub(device, record, Carry(check_hub=True), report)._replace(registered=True)
 
 

@@ -9,7 +9,7 @@ from dpsd.board import serial_number
 from dpsd.board_names import value_of
 from dpsd.config import Effective, parse_config
 from dpsd.configuration_files import load_layers
-from dpsd.credentials import open_credential
+from dpsd.credentials import open_candidate, open_credential
 from dpsd.credentials.credential import Credential
 from dpsd.credentials.systemd_credentials import observed_files, public_file
 from dpsd.durable import load
@@ -25,6 +25,7 @@ from dpsd.shape import ShapeError, parse_object
 from dpsd.steps import Report
 from dpsd.text import printable
 
+SEALED = "sealed"
 PAYLOAD_FILE_LIMIT = 64 * 1024
 GROUP_KEY_WARNING = "warning: using a group's key; whoever reads this card can impersonate every device of the group"
 
@@ -46,23 +47,29 @@ def load_config(places: Places) -> Effective:
     return parse_config(load_layers(configuration_files(places.configuration), writers))
 
 
-def open_device(places: Places, report: Report = lambda event: None, patience: float = 0) -> Device:
+def open_device(
+    places: Places, report: Report = lambda event: None, patience: float = 0, *, candidate: bool = False
+) -> Device:
     """Load the configuration and open the credential; raises Problem, all of them of this device's own making.
 
-    patience: seconds to wait for a token's device.
+    patience: seconds to wait for a token's device. candidate: with a sealed credential that is to take the place of
+    the present one, whose place it then has in `inputs`.
     """
     report(Step("reading the configuration"))
     paths = [*places.configuration, *configuration_files(places.configuration)]
     inputs = {path: observe(path) for path in paths}
     config = load_config(places).config
-    files = _credential_files(config)
+    files = _credential_files(config, places)
     report(Watch({path: signature(path) for path in files}))
     public = (config.credential.certificate_file, public_file())
-    inputs |= {path: observe(path, secret=path not in public) for path in files}
+    inputs |= {path: observe(path, secret=path not in public) for path in files if path != places.candidate}
+    candidate = candidate and config.credential.store == SEALED
+    if candidate:
+        inputs[places.sealed] = observe(places.candidate, secret=True)
     if config.credential.token_device is not None:
         _await_token(config.credential.token_device, patience, report)
     report(Step("opening the credential"))
-    credential = open_credential(config.credential)
+    credential = (open_candidate if candidate else open_credential)(config.credential, places)
     credential = credential._replace(authentication=told(credential.authentication, config.outputs, places))
     registration_id = _registration_id(config, credential)
     if credential.of_group:
@@ -80,12 +87,13 @@ def _await_token(path: str, patience: float, report: Report) -> None:
     await_device(path, patience)
 
 
-def _credential_files(config: Config) -> list[str]:
+def _credential_files(config: Config, places: Places) -> list[str]:
     credential, network = config.credential, config.network
     keys = (credential.private_key_file, credential.primary_key_file, credential.secondary_key_file)
     secrets = (*keys, credential.group_key_file, credential.pin_file, network.proxy_password_file)
     named = [credential.certificate_file, *secrets, config.dps.payload_file, network.trusted_roots]
-    return [path for path in named if path is not None and path.startswith("/")] + observed_files(credential)
+    sealed = [places.sealed, places.candidate] if credential.store == SEALED else []
+    return [path for path in named if path is not None and path.startswith("/")] + observed_files(credential) + sealed
 
 
 def _registration_id(config: Config, credential: Credential) -> str:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import stat
 
 from dpsd.errors import Problem
 from dpsd.text import printable
 
+NEWER = ".newer-"
+"""What follows the name of a file that a later version of the program wrote, and a number."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -85,6 +88,41 @@ def set_aside(path: str) -> str:
     return aside
 
 
+def keep_aside(path: str) -> str:
+    """Move a file to the first of `PATH.newer-1`, `PATH.newer-2`, ... that is free, and return that name."""
+    try:
+        for number in itertools.count(1):
+            aside = f"{path}{NEWER}{number}"
+            try:
+                os.link(path, aside, follow_symlinks=False)
+            except FileExistsError:
+                continue
+            os.unlink(path)
+            _flush_folder(os.path.dirname(path))
+            return aside
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    raise AssertionError("counting has no end")
+
+
+def kept_aside(path: str) -> list[str]:
+    """Return all files that `keep_aside` has moved away from `path`."""
+    folder, name = os.path.split(path)
+    try:
+        return sorted(f"{folder}/{one}" for one in os.listdir(folder) if one.startswith(name + NEWER))
+    except OSError:
+        return []
+
+
+def move(path: str, to: str) -> None:
+    """Let a file take the place of another one, durably; raises Problem `state-unwritable`."""
+    try:
+        os.rename(path, to)
+        _flush_folder(os.path.dirname(to))
+    except OSError as error:
+        raise _unwritable(to, error) from None
+
+
 def unusable(path: str) -> str:
     """Return where `set_aside` moves `path`."""
     return f"{path}.unusable"
@@ -120,17 +158,18 @@ def make_folder(path: str, mode: int) -> None:
         os.umask(usual)
 
 
-def lock(path: str) -> int:
-    """Take the one lock of a state directory; returns a descriptor that holds it until it is closed.
+def lock(path: str, *, wait: bool = False) -> int:
+    """Take a lock; returns a descriptor that holds it until it is closed.
 
-    Raises Problem `state-locked` when another process has it, `state-unwritable` when it cannot be made.
+    Raises Problem `state-locked` when another process has it, unless it should `wait` for that, `state-unwritable` when
+    it cannot be made.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise _unwritable(path, error) from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         os.close(descriptor)
         raise Problem("state-locked", f"{printable(path)} is held by another process") from None

@@ -95,6 +95,14 @@ PROBLEMS: dict[str, Kind] = {
     "firmware-not-permitted": _local("let dpsd.service reach the firmware: see dpsd.toml(5), A key in the firmware"),
     "firmware-key-missing": _local("see which key there is: sudo rpi-fw-crypto get-key-status 1"),
     "firmware-failed": _network("see what it says by hand: sudo rpi-fw-crypto get-key-status 1"),
+    "seal-missing": _local("seal a credential on this device: sudo dpsctl seal --help"),
+    "seal-damaged": _local("seal the credential again, as dpsctl(1) describes"),
+    "seal-newer": _local("install the version of dpsd that wrote it, or seal the credential again"),
+    "seal-other-board": _local("put the card back into its board, or seal a credential of this board's own"),
+    "key-source-missing": _local("see what is there: sudo dpsctl seal --check; or seal the credential again"),
+    "key-source-changed": _local("see what is there: sudo dpsctl seal --check; or seal the credential again"),
+    "key-source-failed": _network("see what it says, and: sudo dpsctl seal --check"),
+    "key-helper-unreachable": _network("see why it does not answer: systemctl status dpsd-keys.socket"),
     "certificate-not-yet-valid": _network("check the board's clock; if it is right, check the certificate's dates"),
     "certificate-expired": Kind(
         Retry.REFUSED, EXIT_CONFIGURATION, "renew the device certificate, and check the board's clock"
@@ -162,6 +170,7 @@ PROBLEMS: dict[str, Kind] = {
     "state-unwritable": _network("check that the state directory's disk has room and is writable"),
     "state-locked": Kind(Retry.NETWORK, EXIT_LATER, "another dpsd or dpsctl holds the state directory: let it finish"),
     "state-unreadable": _local("look at the named file; move it away to start over"),
+    "state-newer": _local("nothing to do: the device registers again, and the file is kept for the newer version"),
     "worker-failed": Kind(Retry.NETWORK, EXIT_BUG, "report it with the journal's lines: this is a bug"),
     "not-running": Kind(Retry.NETWORK, EXIT_UNAVAILABLE, "start the daemon: systemctl start dpsd"),
     "not-provisioned": Kind(Retry.NETWORK, EXIT_NOT_PROVISIONED, "see what it waits for: dpsctl status"),

@@ -75,6 +75,27 @@ MEANINGS = {
         "writes one."
     ),
     "firmware-failed": "The firmware did not sign, and rpi-fw-crypto does not say more than the sentence.",
+    "seal-missing": "credential.store is sealed, and nothing has been sealed on this device yet.",
+    "seal-damaged": (
+        "The sealed credential is not as it was written: its clear line or its ciphertext was changed, or the disk has "
+        "damaged it. It is not used."
+    ),
+    "seal-newer": "A later version of dpsd has sealed the credential. The file is left as it is.",
+    "seal-other-board": (
+        "The credential was sealed on another board: the card was moved or cloned. It is not used here."
+    ),
+    "key-source-missing": (
+        "What the credential is sealed with is not there: its file, systemd's own command, or a lasting machine id. "
+        "Nothing stands in for it."
+    ),
+    "key-source-changed": (
+        "The key source has another key than when the credential was sealed: another machine id, another file, "
+        "another firmware key. systemd is not asked with another machine id, since it would delete its own secret."
+    ),
+    "key-source-failed": "systemd-creds reported an error of its own; the sentence has its words.",
+    "key-helper-unreachable": (
+        "The root service dpsd-keys, which asks key sources and firmware for the daemon, does not answer."
+    ),
     "certificate-not-yet-valid": (
         "The device certificate's first day lies ahead of the clock. Mostly it is the clock."
     ),
@@ -202,6 +223,10 @@ MEANINGS = {
     "state-unreadable": (
         "connection.json or the assignment record is damaged. A damaged record is kept beside its place as "
         "assignment.json.unusable, and the device registers again."
+    ),
+    "state-newer": (
+        "A later version of dpsd wrote the assignment record. It is kept beside its place as assignment.json.newer-N, "
+        "a number that is not used twice, and the device registers again."
     ),
     "worker-failed": "The attempt crashed, could not be started, or said something odd.",
     "not-running": "dpsctl asked for the daemon, and it does not run.",

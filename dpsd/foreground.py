@@ -12,7 +12,7 @@ from dpsd.journal import INFO, log, log_problem
 from dpsd.ownership import is_owner
 from dpsd.places import Places
 from dpsd.progress import Event, Orders, Step
-from dpsd.publish import load_record, prepare_folders, publish, raise_flag
+from dpsd.publish import has_candidate, load_record, prepare_folders, promote, publish, raise_flag
 
 
 def provision_here(places: Places, *, force: bool) -> Connection:
@@ -28,9 +28,14 @@ def provision_here(places: Places, *, force: bool) -> Connection:
         previous, unreadable = load_record(places)
         if unreadable is not None:
             log_problem(unreadable)
+        if previous is not None:
+            promote(previous, places)
         done = attempt(places, previous, Orders(force=force), _tell)
         publish(done.record, places)
         raise_flag(places)
+        if has_candidate(done.record, places):
+            done = attempt(places, done.record, Orders(candidate=True), _tell)
+            publish(done.record, places)
         return done.record.connection
     finally:
         os.close(holding)

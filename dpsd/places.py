@@ -13,6 +13,8 @@ CONFIGURATION = (
 """Configuration files and drop-in folders (with a slash at the end), later ones winning."""
 STATE_DIRECTORY = "/var/lib/dpsd"
 RUNTIME_DIRECTORY = "/run/dpsd"
+KEYS_DIRECTORY = "/var/lib/dpsd-keys"
+KEYS_SOCKET = "/run/dpsd-keys.sock"
 IDENTITY_SOCKET = "/run/dpsd-identity/identity.sock"
 
 
@@ -39,6 +41,29 @@ class Places(NamedTuple):
     @property
     def record(self) -> str:
         return f"{self.private}/assignment.json"
+
+    @property
+    def sealed(self) -> str:
+        return f"{self.private}/credential.sealed"
+
+    @property
+    def candidate(self) -> str:
+        """A credential that is to take the place of the sealed one once it has provisioned."""
+        return f"{self.private}/candidate.sealed"
+
+    @property
+    def seal_lock(self) -> str:
+        return f"{self.private}/seal.lock"
+
+    @property
+    def keys(self) -> str:
+        """Where the key sources keep their secrets: root's own on a device, else beside the state they belong to."""
+        return KEYS_DIRECTORY if self.of_device else f"{self.private}/keys"
+
+    @property
+    def of_device(self) -> bool:
+        """Whether this is the state of the device's own daemon, rather than of one that somebody runs by hand."""
+        return self.state == STATE_DIRECTORY
 
     @property
     def connection_json(self) -> str:

@@ -45,13 +45,15 @@ class Orders(NamedTuple):
     """What an attempt is to do.
 
     force: register even if nothing changed. first: it is the daemon's first attempt. started: when the daemon started,
-    in seconds of the boot clock; None in the foreground, where a person waits.
+    in seconds of the boot clock; None in the foreground, where a person waits. candidate: with the sealed credential
+    that is to take the place of the present one.
     """
 
     force: bool = False
     first: bool = False
     started: float | None = None
     carry: Carry = Carry()
+    candidate: bool = False
 
 
 class Registered(NamedTuple):
@@ -120,6 +122,7 @@ def parse_orders(text: str) -> Orders:
         first=table.optional_boolean("first") is True,
         started=table.optional_number("started"),
         carry=_read_carry(table.optional_table("carry") or Table({})),
+        candidate=table.optional_boolean("candidate") is True,
     )
 
 

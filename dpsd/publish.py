@@ -11,11 +11,12 @@ import json
 import os
 from typing import NamedTuple
 
-from dpsd.durable import commit_changed, load, make_folder, remove, replace, set_aside
+from dpsd.durable import commit_changed, keep_aside, load, lock, make_folder, move, remove, replace, set_aside
 from dpsd.errors import Problem
 from dpsd.outputs import FORMATS
 from dpsd.places import Places
-from dpsd.record import Record, parse_record, render_record
+from dpsd.record import NewerRecordError, Record, parse_record, render_record
+from dpsd.seal import SIZE_LIMIT, parse_seal
 from dpsd.shape import ShapeError
 from dpsd.text import printable
 
@@ -45,6 +46,9 @@ def load_record(places: Places) -> tuple[Record | None, Problem | None]:
         return None, None
     try:
         return parse_record(text), None
+    except NewerRecordError as error:
+        said = f"the assignment record: {error}; kept as {printable(keep_aside(places.record))}"
+        return None, Problem("state-newer", said)
     except ShapeError as error:
         return None, _unreadable(str(error), set_aside(places.record))
 
@@ -69,8 +73,44 @@ def keep(record: Record, places: Places) -> None:
 
 def publish(record: Record, places: Places) -> bool:
     """Write every file that differs; tell whether any was. Raises Problem `state-unwritable`, `assignment-invalid`."""
-    written = [_put(file) for file in _render(record, places)]
+    decides, *others = _render(record, places)
+    written = [_put(decides)]
+    promote(record, places)
+    written += [_put(file) for file in others]
     return any(written)
+
+
+def promote(record: Record, places: Places) -> None:
+    """Let the candidate that made the record take the place of the sealed credential before it.
+
+    Done again at each start, after a power cut too, since the record tells. Raises Problem `state-unwritable`.
+    """
+    if not os.path.lexists(places.candidate):
+        return
+    holding = lock(places.seal_lock, wait=True)
+    try:
+        roll_forward(record, places)
+    finally:
+        os.close(holding)
+
+
+def has_candidate(record: Record, places: Places) -> bool:
+    """Tell whether there is a credential to be tried in the place of the sealed one that made the record."""
+    return places.sealed in record.inputs and os.path.lexists(places.candidate)
+
+
+def roll_forward(record: Record, places: Places) -> None:
+    """Do what `promote` says, for who holds the lock."""
+    if sealed_fingerprint(places.candidate) == record.binding.credential:
+        move(places.candidate, places.sealed)
+
+
+def sealed_fingerprint(path: str) -> str | None:
+    """Return what a sealed file says of its credential, None where nothing can be read."""
+    try:
+        return parse_seal(load(path, SIZE_LIMIT) or b"").header.fingerprint
+    except ShapeError:
+        return None
 
 
 def raise_flag(places: Places) -> None:

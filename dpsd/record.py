@@ -32,6 +32,10 @@ def same_board(one: str, other: str) -> bool:
     return not one or not other or one == other
 
 
+class NewerRecordError(ShapeError):
+    """Written by a later version of the program."""
+
+
 class Record(NamedTuple):
     """inputs: by path, as `dpsd.inputs` observes them. payload: what a custom allocation sent back. secondary: of two
     symmetric keys, DPS took the secondary one."""
@@ -61,14 +65,16 @@ def render_record(record: Record) -> bytes:
 
 
 def parse_record(text: str | bytes) -> Record:
-    """Parse a record's file; raises ShapeError."""
+    """Parse a record's file; raises ShapeError, and its kind NewerRecordError."""
     return read_record(parse_object(text, "record"))
 
 
 def read_record(table: Table) -> Record:
     """Read a record out of parsed JSON; raises ShapeError."""
-    if table.integer("version") != VERSION:
-        raise ShapeError(f"record.version: {printable(table.integer('version'), 20)} is not known here")
+    version = table.integer("version")
+    if version != VERSION:
+        kind = NewerRecordError if version > VERSION else ShapeError
+        raise kind(f"record.version: {printable(version, 20)} is not known here")
     payload = table.optional_table("payload")
     return Record(
         binding=_read_binding(table.table("binding")),

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 
 from dpsd.credentials.systemd_credentials import sources
 from dpsd.device import load_config
-from dpsd.durable import lock, newborn, remove, unusable
+from dpsd.durable import kept_aside, lock, newborn, remove, unusable
 from dpsd.errors import Problem
+from dpsd.keys.sources import files
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
 from dpsd.settings import CredentialFiles
@@ -56,8 +57,9 @@ def state_files(places: Places) -> list[str]:
     """Return all that dpsd writes, in the order in which it goes."""
     committed = [places.connection_env, places.connection_json, places.payload_json, places.history, places.record]
     born = [*map(newborn, committed), newborn(places.payload_json, places.agents_staging)]
+    aside = [unusable(places.record), *kept_aside(places.record)]
     released = [*map(newborn, places.released), *places.released]
-    return [places.provisioned, places.status, *released, *born, unusable(places.record), *committed]
+    return [places.provisioned, places.status, *released, *born, *aside, *committed]
 
 
 def credential_files(places: Places) -> list[str]:
@@ -72,7 +74,13 @@ def credential_files(places: Places) -> list[str]:
         settings.pin_file,
         settings.certificate_file,
     )
-    return [path for path in named if path is not None] + sources(settings)
+    return [path for path in named if path is not None] + sources(settings) + sealed_files(places)
+
+
+def sealed_files(places: Places) -> list[str]:
+    """Return what sealing writes: the seals, then what they were sealed with."""
+    written = [places.candidate, places.sealed, *files(places.keys)]
+    return [*map(newborn, written), *written]
 
 
 def _lock(places: Places) -> int | None:

@@ -154,11 +154,9 @@ def _seconds(longest: int) -> Callable[[Any], int]:
     return check
 
 
-def _one_of(*allowed: str, later: tuple[str, ...] = ()) -> Callable[[Any], str]:
+def _one_of(*allowed: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         text = _text(value)
-        if text in later:
-            raise ValueError(f"'{text}' is not available in this version; use {_or(allowed)}")
         if text not in allowed:
             raise ValueError(f"'{printable(text)}' is not one of {_or(allowed)}{nearest(text, allowed)}")
         return text
@@ -247,7 +245,7 @@ SETTINGS: dict[str, Setting] = {
     "dps.api_version": Setting(_api_version, "2019-03-31", "the DPS device API version"),
     "credential.type": Setting(_one_of("x509", "symmetric_key"), REQUIRED, "x509 or symmetric_key"),
     "credential.store": Setting(
-        _one_of("files", "pkcs11", "systemd", "rpi-firmware", later=("sealed",)), "files", "where the credential is"
+        _one_of("files", "sealed", "pkcs11", "systemd", "rpi-firmware"), "files", "where the credential is"
     ),
     "credential.certificate_file": Setting(_published_path, None, "PEM: the leaf first, then its intermediates"),
     "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
@@ -280,8 +278,10 @@ SETTINGS: dict[str, Setting] = {
 CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("x509", "files"): (("certificate_file", "private_key_file"), ()),
     ("x509", "pkcs11"): (("certificate_file", "token_uri", "module"), ("pin_file", "token_device")),
+    ("x509", "sealed"): ((), ()),
     ("x509", "systemd"): ((), ()),
     ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file", "group_key_file", "allow_group_key")),
+    ("symmetric_key", "sealed"): ((), ()),
     ("symmetric_key", "systemd"): ((), ()),
     ("symmetric_key", "rpi-firmware"): ((), ("firmware_command", "firmware_key_id")),
 }

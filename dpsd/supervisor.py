@@ -14,6 +14,9 @@ at all: the record on disk is published, the flag raised and systemd told.
 
 A problem of the configuration class does not take away what an earlier boot achieved: with a record on disk the device
 is ready by it, and STATUS= says what is wrong. Any other doubt about the binding is settled before READY=1.
+
+A newly sealed credential, the candidate, is tried once the device is ready by the present one, and again by the class
+of what went wrong. Where the present one is refused or unusable, they take turns.
 """
 
 from __future__ import annotations
@@ -33,7 +36,17 @@ from dpsd.journal import log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Step, Watch, encode_orders
-from dpsd.publish import is_released, keep, load_record, lower_flag, prepare_folders, publish, raise_flag
+from dpsd.publish import (
+    has_candidate,
+    is_released,
+    keep,
+    load_record,
+    lower_flag,
+    prepare_folders,
+    promote,
+    publish,
+    raise_flag,
+)
 from dpsd.record import Record, same_board
 from dpsd.shape import ShapeError
 from dpsd.status import Status
@@ -69,6 +82,9 @@ class Supervisor:
         self._deadline = 0.0
         self._forced = False
         self._carry = Carry()
+        self._candidates_turn = False
+        self._tries_candidate = False
+        self._present_holds = False
         self._started = boot_clock()
         self._attempts = 0
         self._finished = 0
@@ -106,9 +122,12 @@ class Supervisor:
                 log_problem(unreadable)
             if self._record is None:
                 lower_flag(self._places)
+            else:
+                promote(self._record, self._places)
             if self._record is not None and self._is_of_today(self._record):
                 self._become_ready(self._record)
                 self._write_history()
+                self._look_for_candidate(self._record)
             else:
                 self._start_attempt()
         except Problem as problem:
@@ -140,7 +159,9 @@ class Supervisor:
         self._event = None
         self._waiting.remember([*self._places.configuration, *configuration_files(self._places.configuration)])
         self._status.starting_attempt(self._attempts)
-        orders = Orders(self._forced, self._attempts == 1, self._started, self._carry)
+        self._choose_credential()
+        first = self._attempts == 1
+        orders = Orders(self._forced, first, self._started, self._carry, self._tries_candidate)
         try:
             self._worker = Worker([*self._arguments, f"--orders={encode_orders(orders)}"])
         except OSError as error:
@@ -149,6 +170,26 @@ class Supervisor:
             return
         self._deadline = time.monotonic() + ATTEMPT_LIMIT
         self._selector.register(self._worker.descriptor, selectors.EVENT_READ)
+
+    def _choose_credential(self) -> None:
+        """Decide which credential the next attempt is for; what was carried of another one is not its own."""
+        tries_candidate = self._candidates_turn and not self._forced and self._candidate_waits()
+        if tries_candidate != self._tries_candidate:
+            self._carry = Carry(transport=self._carry.transport)
+        self._tries_candidate = tries_candidate
+
+    def _candidate_waits(self) -> bool:
+        if self._record is None:
+            return os.path.lexists(self._places.candidate)
+        return has_candidate(self._record, self._places)
+
+    def _look_for_candidate(self, record: Record) -> bool:
+        """Where the device is ready by the present credential, let a newly sealed one be tried now."""
+        self._present_holds = True
+        self._candidates_turn = has_candidate(record, self._places)
+        if self._candidates_turn:
+            self._waiting.until = time.monotonic()
+        return self._candidates_turn
 
     def _read_worker(self, worker: Worker) -> None:
         try:
@@ -219,6 +260,8 @@ class Supervisor:
         self._carry = owed
         if owed.check_hub:
             self._waiting.until = time.monotonic()
+        elif self._look_for_candidate(record):
+            return
         elif not unchanged(record.inputs):
             self._waiting.until = time.monotonic() + LOOK_INTERVAL
 
@@ -229,6 +272,7 @@ class Supervisor:
         if problem.kind.retry is Retry.CONFIGURATION and self._record is not None and not self._ready:
             problem = self._stay_with(self._record) or problem
         self._status.failed(problem, self._finished, self._waiting.begin(problem))
+        self._take_turns(problem)
         self._refresh_at = time.monotonic() + REFRESH_INTERVAL
         if self._locked and problem.code not in NOT_FAILED:
             self._write_history(problem)
@@ -237,6 +281,14 @@ class Supervisor:
             self._exit_status = problem.kind.exit_status
         if self._ready:
             self._notifier.ready()
+
+    def _take_turns(self, problem: Problem) -> None:
+        """Where the present credential is of no use, try the candidate at once; where neither is, wait in between."""
+        if problem.kind.retry not in (Retry.REFUSED, Retry.CONFIGURATION):
+            return
+        self._candidates_turn = self._present_holds or not self._tries_candidate
+        if self._candidates_turn and not self._tries_candidate and self._candidate_waits():
+            self._waiting.until = time.monotonic()
 
     def _stay_with(self, record: Record) -> Problem | None:
         """Become ready by the earlier assignment; return what prevents it.
@@ -286,13 +338,18 @@ class Supervisor:
     def _look_around(self, problem: Problem, now: float) -> None:
         """While waiting: try again when something changed that decides, and keep STATUS= fresh."""
         if self._waiting.files_changed():
-            self._carry = self._carry._replace(operation_id=None)
+            self._judge_anew()
             self._try_again()
         elif self._waiting.clock_was_set():
             self._try_again()
         elif now >= self._refresh_at:
             self._refresh_at = now + REFRESH_INTERVAL
             self._status.waiting(problem, self._waiting.seconds_left())
+
+    def _judge_anew(self) -> None:
+        """Whatever changed, the present credential comes first."""
+        self._carry = self._carry._replace(operation_id=None)
+        self._candidates_turn = self._present_holds = False
 
     def _try_again(self) -> None:
         self._waiting.end()
@@ -346,7 +403,8 @@ class Supervisor:
             self._notifier.reloading()
         if self._worker is not None:
             self._end_worker()
-        self._forced, self._carry = forced, self._carry._replace(operation_id=None)
+        self._forced = forced
+        self._judge_anew()
         self._waiting.forget_failures()
         self._try_again()
 

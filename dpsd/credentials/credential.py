@@ -15,8 +15,6 @@ from dpsd.connection import Authentication
 from dpsd.protocol.sas import sign
 
 HIDDEN = "<secret>"
-FINGERPRINT = b"dpsd credential fingerprint v1"
-"""What a symmetric key signs to be known again: the same key has the same fingerprint in every store."""
 
 
 class Hidden:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import FINGERPRINT, Credential, SymmetricKey, material_of_keys
+from dpsd.credentials.credential import Credential, SymmetricKey, material_of_keys
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem, ProtocolError
-from dpsd.places import IDENTITY_SOCKET
+from dpsd.keys.request import FINGERPRINT
+from dpsd.places import IDENTITY_SOCKET, Places
 from dpsd.protocol.sas import parse_key
 from dpsd.settings import CredentialFiles
 from dpsd.text import printable
@@ -15,7 +16,7 @@ SIZE_LIMIT = 1024
 """Bytes; base64 of the longest key has 88."""
 
 
-def open_symmetric_files(settings: CredentialFiles) -> Credential:
+def open_symmetric_files(settings: CredentialFiles, _: Places) -> Credential:
     """Open the primary key, and the secondary where one is configured; or instead the key of the device's group.
 
     Raises Problem `credential-missing`, `-insecure` or `-invalid`.

@@ -1,70 +1,31 @@
-"""A symmetric key in the one-time programmable memory of a Raspberry Pi, whose firmware signs with it. Floor 2.
-
-The key enters no process; dpsd never writes, makes or locks it. Source: the command rpi-fw-crypto of
-https://github.com/raspberrypi/utils, its main.c and rpifwcrypto.h: HMAC-SHA256 of at most 2048 bytes, keyed with the
-raw 32 bytes.
-"""
+"""A symmetric key in a Raspberry Pi's firmware, asked by the root service dpsd-keys or directly. Floor 2."""
 
 from __future__ import annotations
 
-import re
-import subprocess
-from typing import NamedTuple
+import os
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import FINGERPRINT, Credential
-from dpsd.errors import Problem
-from dpsd.places import IDENTITY_SOCKET
-from dpsd.settings import CredentialFiles
-from dpsd.text import printable
-
-TIME_LIMIT = 10
-"""Seconds; the firmware answers in milliseconds."""
-_HMAC_SIZE = 32
-_KEY_ERRORS = {"3", "6"}
-"""RPI_FW_CRYPTO_KEY_NOT_FOUND and KEY_NOT_SET."""
+from dpsd.credentials.credential import Credential, Signer
+from dpsd.firmware import FirmwareKey
+from dpsd.keys.client import HelpedKey
+from dpsd.keys.request import FINGERPRINT
+from dpsd.places import IDENTITY_SOCKET, Places
+from dpsd.settings import FIRMWARE_COMMAND, CredentialFiles
 
 
-class FirmwareKey(NamedTuple):
-    """A key that can only sign. command: the path of rpi-fw-crypto."""
-
-    command: str
-    key_id: int
-
-    def sign(self, message: bytes) -> bytes:
-        """Return HMAC-SHA256 of `message`, 32 bytes; raises Problem `firmware-*`."""
-        words = [self.command, "hmac", "--in", "/proc/self/fd/0", "--key-id", str(self.key_id)]
-        try:
-            ended = subprocess.run(
-                [*words, "--out", "/proc/self/fd/1"],
-                input=message,
-                capture_output=True,
-                timeout=TIME_LIMIT,
-                check=False,
-            )
-        except OSError as error:
-            raise Problem("firmware-missing", f"{printable(self.command)}: {error.strerror}") from None
-        except subprocess.TimeoutExpired:
-            raise Problem("firmware-failed", f"{printable(self.command)}: no answer in {TIME_LIMIT} s") from None
-        if ended.returncode != 0 or len(ended.stdout) != _HMAC_SIZE:
-            raise self._problem(ended.returncode, ended.stderr.decode("utf-8", "replace"))
-        return ended.stdout
-
-    def _problem(self, status: int, said: str) -> Problem:
-        """Name a failure by what the command prints: its exit status is the same for all."""
-        error = re.search(r"Last crypto error: (\d+)", said)
-        code = "firmware-key-missing" if error and error[1] in _KEY_ERRORS else "firmware-failed"
-        code = "firmware-not-permitted" if "Failed to open /dev/" in said else code
-        why = printable(said.strip()) or "it did not print a signature"
-        return Problem(code, f"{printable(self.command)} ended with {status} for key {self.key_id}: {why}")
-
-
-def open_symmetric_firmware(settings: CredentialFiles) -> Credential:
-    """Sign once, to see that the key is there; raises Problem `firmware-*`."""
-    key = FirmwareKey(settings.firmware_command, settings.firmware_key_id)
+def open_symmetric_firmware(settings: CredentialFiles, _: Places) -> Credential:
+    """Sign once, to see that the key is there; raises Problem `firmware-*`, and `key-helper-unreachable`."""
+    key = _key(settings)
     return Credential(
         common_name=None,
         fingerprint=f"symmetric:{key.sign(FINGERPRINT).hex()}",
         authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
         keys=(key,),
     )
+
+
+def _key(settings: CredentialFiles) -> Signer:
+    """Only the usual command is run by the service: it takes no path from anybody."""
+    if settings.firmware_command == FIRMWARE_COMMAND and os.geteuid() != 0:
+        return HelpedKey(settings.firmware_key_id)
+    return FirmwareKey(settings.firmware_command, settings.firmware_key_id)

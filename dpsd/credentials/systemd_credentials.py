@@ -12,6 +12,7 @@ from dpsd.credentials.credential import Credential, Material, Secret
 from dpsd.credentials.secret_file import credentials_folder, load_secret
 from dpsd.durable import load
 from dpsd.errors import Problem
+from dpsd.places import Places
 from dpsd.settings import CredentialFiles
 from dpsd.text import printable
 
@@ -44,18 +45,18 @@ def public_file() -> str:
     return f"{credentials_folder()}/{CERTIFICATE}"
 
 
-def open_x509_systemd(_: CredentialFiles) -> Credential:
+def open_x509_systemd(_: CredentialFiles, places: Places) -> Credential:
     """Open certificate and private key; raises the Problems of files, `credential-missing` with how to give them."""
     from dpsd.credentials.x509_certificate import SIZE_LIMIT
     from dpsd.credentials.x509_files import open_x509_files  # heavy, and not for keys
 
     certificate, private_key = _path(CERTIFICATE), _path(PRIVATE_KEY)
-    opened = open_x509_files(CredentialFiles("x509", STORE, certificate, private_key, None, None))
+    opened = open_x509_files(CredentialFiles("x509", STORE, certificate, private_key, None, None), places)
     material = Material(load(certificate), Secret(load_secret(private_key, SIZE_LIMIT)))
     return opened._replace(authentication=Authentication("x509", store=STORE), material=material)
 
 
-def open_symmetric_systemd(_: CredentialFiles) -> Credential:
+def open_symmetric_systemd(_: CredentialFiles, places: Places) -> Credential:
     """Open the primary key, and the secondary where there is one; raises as `open_x509_systemd`."""
     from dpsd.credentials.symmetric_files import open_symmetric_files
 
@@ -63,7 +64,7 @@ def open_symmetric_systemd(_: CredentialFiles) -> Credential:
     files = CredentialFiles(
         "symmetric_key", STORE, None, None, _path(PRIMARY_KEY), secondary if os.path.exists(secondary) else None
     )
-    return open_symmetric_files(files)
+    return open_symmetric_files(files, places)
 
 
 def _path(name: str) -> str:

@@ -12,6 +12,7 @@ from dpsd.credentials.credential import Credential
 from dpsd.credentials.secret_file import open_secret
 from dpsd.credentials.x509_certificate import MISMATCHES, SIZE_LIMIT, Leaf, check_dates, load_leaf
 from dpsd.errors import Problem
+from dpsd.places import Places
 from dpsd.settings import CredentialFiles
 from dpsd.text import printable
 
@@ -38,7 +39,7 @@ class X509Files(NamedTuple):
         arm(context, self.leaf.path, self.private_key_file)
 
 
-def open_x509_files(settings: CredentialFiles) -> Credential:
+def open_x509_files(settings: CredentialFiles, _: Places) -> Credential:
     """Open certificate and key and check one against the other.
 
     Raises Problem `credential-missing`, `-insecure`, `-invalid`, `-encrypted` or `-mismatch`.

@@ -15,6 +15,7 @@ from dpsd.credentials.secret_file import open_secret
 from dpsd.credentials.x509_certificate import MISMATCHES, Leaf, check_dates, load_leaf
 from dpsd.errors import Problem
 from dpsd.pkcs11_uri import TokenKey, parse_token_uri
+from dpsd.places import Places
 from dpsd.settings import CredentialFiles
 from dpsd.text import printable
 
@@ -65,7 +66,7 @@ class X509Token(NamedTuple):
             raise Problem("token-failed", f"{self.key.uri}: {error.strerror}") from None
 
 
-def open_x509_pkcs11(settings: CredentialFiles) -> Credential:
+def open_x509_pkcs11(settings: CredentialFiles, _: Places) -> Credential:
     """Open the certificate, log in to the token by one try of the PIN, and check key and certificate.
 
     Raises Problem `credential-*` or `token-*`.

@@ -185,10 +185,22 @@ def test_killed_attempt_is_named_and_repeated(board: Board, emulator: EmulatorPr
 
 def test_unreadable_record_is_kept_aside(board: Board) -> None:
     assert board.dpsctl("provision").returncode == 0
-    (board.state / "private/assignment.json").write_text('{"version": 99}')
+    (board.state / "private/assignment.json").write_text('{"version": 0}')
     with Daemon(board) as daemon:
         daemon.await_notified("READY=1")
-    assert (board.state / "private/assignment.json.unusable").read_text() == '{"version": 99}'
+    assert (board.state / "private/assignment.json.unusable").read_text() == '{"version": 0}'
+
+
+def test_a_record_of_a_newer_program_is_never_lost(board: Board) -> None:
+    for number in (1, 2):
+        assert board.dpsctl("provision").returncode == 0
+        (board.state / "private/assignment.json").write_text(f'{{"version": 99, "number": {number}}}')
+        with Daemon(board) as daemon:
+            daemon.await_notified("READY=1")
+        assert "dpsd: state-newer: " in daemon.log.read_text()
+        kept = (board.state / f"private/assignment.json.newer-{number}").read_text()
+        assert kept == f'{{"version": 99, "number": {number}}}'
+    assert f"removed {board.state}/private/assignment.json.newer-2\n" in board.dpsctl("reset", "--yes").stdout
 
 
 def test_history_keeps_the_last_outcomes(board: Board, emulator: EmulatorProcess) -> None:

@@ -68,7 +68,7 @@ WRONG = {
     f"dps.payload = {'{ a = ' * 33}1{' }' * 33}": "has more than 32 levels",
     f'dps.payload = {{ a = "{"x" * PAYLOAD_LIMIT}" }}': f"{PAYLOAD_LIMIT} are allowed",
     'credential.type = "X509"': "did you mean x509?",
-    'credential.store = "sealed"': "is not available in this version; use files or pkcs11 or systemd or rpi-firmware",
+    'credential.store = "tpm"': "'tpm' is not one of files or sealed or pkcs11 or systemd or rpi-firmware",
     'credential.token_uri = "pkcs11:token=t;object=o?pin-value=1"': "holds a PIN or where it is",
     'credential.certificate_file = "device.pem"': "is not an absolute path",
     'credential.certificate_file = "/etc/my device.pem"': "has a character that connection.env cannot carry",
@@ -219,7 +219,7 @@ def test_a_key_on_a_token_is_named_by_a_uri_and_a_module() -> None:
     (fault,) = faults(TOKEN, 'credential.private_key_file = "/etc/dpsd/device.key"')
     assert fault.endswith("credential.private_key_file: does not belong to credential.store pkcs11")
     (fault,) = faults(KEYS, 'credential.store = "pkcs11"')
-    assert fault.endswith("with credential.type symmetric_key use files or systemd or rpi-firmware")
+    assert fault.endswith("with credential.type symmetric_key use files or sealed or systemd or rpi-firmware")
 
 
 def test_a_payload_stands_here_or_in_a_file() -> None:

@@ -12,7 +12,18 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from dpsd.durable import commit, commit_changed, load, lock, make_folder, remove, replace, set_aside
+from dpsd.durable import (
+    commit,
+    commit_changed,
+    keep_aside,
+    kept_aside,
+    load,
+    lock,
+    make_folder,
+    remove,
+    replace,
+    set_aside,
+)
 from tests.unit.examples import CHECKOUT, problem_of
 
 
@@ -177,3 +188,12 @@ def test_a_lock_is_free_again_when_its_descriptor_is_closed(tmp_path: Path) -> N
     os.close(held)
     os.close(lock(path))
     problem_of("state-unwritable", lambda: lock(f"{tmp_path}/no/lock"))
+
+
+def test_what_is_kept_aside_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for number in range(1, 13):
+        path.write_text(str(number))
+        assert keep_aside(str(path)) == f"{path}.newer-{number}"
+    assert {Path(one).read_text() for one in kept_aside(str(path))} == {str(number) for number in range(1, 13)}
+    problem_of("state-unwritable", lambda: keep_aside(str(path)))

@@ -153,7 +153,12 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
         raise_flag(places(folder))
         lines = "".join(f'{name} = "{folder}/{name}"\n' for name in secrets)
         (folder / "dpsd.toml").write_text(f'[dps]\nid_scope = "0ne00TEST01"\n[credential]\ntype = "x509"\n{lines}')
-        for name in ("history.json", "private/.assignment.json.new", "private/assignment.json.unusable"):
+        for name in (
+            "history.json",
+            "private/.assignment.json.new",
+            "private/assignment.json.unusable",
+            "private/assignment.json.newer-1",
+        ):
             (folder / "state" / name).write_text("old")
         for name in secrets:
             (folder / name).write_text("secret")

@@ -1,0 +1,114 @@
+"""A credential that is encrypted for this device, under a key that only its key source has. Floor 2."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from dpsd.board import serial_number
+from dpsd.cipher import decrypt
+from dpsd.connection import Authentication
+from dpsd.credentials.credential import Credential, Material, Secret
+from dpsd.credentials.material import open_material
+from dpsd.durable import load
+from dpsd.errors import Problem
+from dpsd.keys.client import ask
+from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
+from dpsd.keys.sources import derive
+from dpsd.places import IDENTITY_SOCKET, Places
+from dpsd.record import same_board
+from dpsd.seal import NONCE_SIZE, SIZE_LIMIT, Header, NewerSealError, Seal, parse_body, parse_seal
+from dpsd.settings import CredentialFiles
+from dpsd.shape import ShapeError
+from dpsd.text import printable
+
+STORE = "sealed"
+PUBLISHED = {
+    "x509": Authentication("x509", store=STORE),
+    "symmetric_key": Authentication("sas", identity_socket=IDENTITY_SOCKET),
+}
+"""By credential.type, what agents are told."""
+
+
+class Unsealed(NamedTuple):
+    header: Header
+    credential: Credential
+
+
+def open_sealed(settings: CredentialFiles, places: Places) -> Credential:
+    """Open the sealed credential; raises Problem `seal-*`, `key-*`, `firmware-*`, `credential-*`."""
+    return open_seal(places.sealed, settings.type, places)
+
+
+def open_seal(path: str, kind: str, places: Places) -> Credential:
+    """Open a sealed credential, which must be of `kind`, as in credential.type; raises as `open_sealed`."""
+    header, credential = unseal(load_seal(path), path, places)
+    if header.type != kind:
+        said = f"{printable(path)} holds {header.type}, and credential.type is {kind}"
+        raise Problem("credential-invalid", said, hint="correct credential.type, or seal the other credential")
+    return credential
+
+
+def load_seal(path: str) -> bytes:
+    """Return a sealed file's bytes; raises Problem `seal-missing`, `seal-damaged`."""
+    data = load(path, SIZE_LIMIT)
+    if data is None and not os.path.lexists(path):
+        raise Problem("seal-missing", f"{printable(path)} does not exist: no credential is sealed")
+    if data is None:
+        raise Problem("seal-damaged", f"{printable(path)} cannot be read as a file of at most {SIZE_LIMIT} bytes")
+    return data
+
+
+def unseal(data: bytes, path: str, places: Places) -> Unsealed:
+    """Return header and credential of a sealed file's bytes; path: for messages. Raises as `open_sealed`."""
+    seal, shown = judge(data, path), printable(path)
+    header = seal.header
+    secret, key = derived(header.source, header.salt, places)
+    if key.hex() != header.key:
+        raise Problem("key-source-changed", f"{shown}: {header.source} has another key than it was sealed with")
+    try:
+        parts = parse_body(decrypt(secret, header.salt, header.nonce, seal.clear, seal.ciphertext))
+        material = material_of(parts)
+    except (ValueError, TypeError) as error:
+        raise Problem("seal-damaged", f"{shown} was changed after it was sealed: {printable(error)}") from None
+    credential = open_material(material, path, PUBLISHED.get(header.type, Authentication(header.type)))
+    if credential.fingerprint != header.fingerprint:
+        raise Problem("seal-damaged", f"{shown} holds another credential than it says")
+    return Unsealed(header, credential)
+
+
+def judge(data: bytes, path: str) -> Seal:
+    """Return a file's parts where it can be one of this board; raises Problem `seal-*`."""
+    shown = printable(path)
+    try:
+        seal = parse_seal(data)
+    except NewerSealError as error:
+        raise Problem("seal-newer", f"{shown}: {error}") from None
+    except ShapeError as error:
+        raise Problem("seal-damaged", f"{shown}: {printable(error)}") from None
+    header, board = seal.header, serial_number()
+    if header.source not in SOURCES or (len(header.salt), len(header.nonce)) != (SALT_SIZE, NONCE_SIZE):
+        raise Problem("seal-damaged", f"{shown}: its header has an odd source, salt or nonce")
+    if not same_board(header.board, board):
+        said = f"{shown} was sealed on board {printable(header.board)}, this is {board}"
+        raise Problem("seal-other-board", said)
+    return seal
+
+
+def derived(source: str, salt: bytes, places: Places) -> list[bytes]:
+    """Return the secret and the key's name, from the service where this process may not ask the source itself."""
+    if places.of_device and os.geteuid() != 0:
+        return ask(Derive(source, salt), 2)
+    return derive(source, salt, places.keys)
+
+
+def parts_of(material: Material) -> dict[str, bytes]:
+    """Return the named parts of a credential."""
+    hidden = {name: part.reveal() for name, part in material._asdict().items() if isinstance(part, Secret)}
+    return hidden if material.certificate is None else {"certificate": material.certificate, **hidden}
+
+
+def material_of(parts: dict[str, bytes]) -> Material:
+    """Return the credential of named parts; raises TypeError for a name that is none."""
+    certificate = parts.pop("certificate", None)
+    return Material(certificate, **{name: Secret(part) for name, part in parts.items()})

@@ -1,0 +1,90 @@
+"""What the daemon asks of the root service dpsd-keys, and the answer: one packet each. Floor 1.
+
+The verbs are fixed and nothing is named by a path. What may be signed has the shape of what DPS and IoT Hub verify, so
+that the firmware's key can be used for nothing else through here: it may be the key of the disk, too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+
+from dpsd.errors import Problem, ProtocolError, encode_problem
+from dpsd.progress import parse_problem
+from dpsd.shape import ShapeError, parse_object
+
+SOURCES = ("rpi-firmware", "systemd", "file")
+"""The key sources, the strongest first."""
+SALT_SIZE = 32
+"""Bytes."""
+REQUEST_LIMIT = 2048
+"""Bytes; the firmware takes no longer message."""
+REPLY_LIMIT = 8192
+FINGERPRINT = b"dpsd credential fingerprint v1"
+"""What a symmetric key signs to be known again: the same key has the same fingerprint in every store."""
+_RESOURCE = rb"[A-Za-z0-9._~%-]+%2F(registrations|devices)%2F[A-Za-z0-9._~%-]+"
+_SIGNABLE = re.compile(_RESOURCE + rb"\n[0-9]{1,15}")
+_DERIVE = re.compile(rb"derive ([a-z-]+) ([0-9a-f]{%d})" % (2 * SALT_SIZE))
+_SIGN = re.compile(rb"sign ([1-9][0-9]{0,2}) (.+)", re.DOTALL)
+
+
+class Derive(NamedTuple):
+    """Give the secret that `source` has for `salt`, and the public name of its key."""
+
+    source: str
+    salt: bytes
+
+
+class Sign(NamedTuple):
+    """Give the HMAC of `message` under a key in the Raspberry Pi's firmware."""
+
+    key_id: int
+    message: bytes
+
+
+def encode_request(request: Derive | Sign) -> bytes:
+    if isinstance(request, Derive):
+        return f"derive {request.source} {request.salt.hex()}".encode()
+    return f"sign {request.key_id} ".encode() + request.message
+
+
+def parse_request(packet: bytes) -> Derive | Sign:
+    """Parse a request that may be answered; raises ProtocolError (which never repeats it)."""
+    derive, sign = _DERIVE.fullmatch(packet), _SIGN.fullmatch(packet)
+    if len(packet) > REQUEST_LIMIT:
+        raise ProtocolError(f"the request has more than {REQUEST_LIMIT} bytes")
+    if derive and derive[1].decode() in SOURCES:
+        return Derive(derive[1].decode(), bytes.fromhex(derive[2].decode()))
+    if sign and int(sign[1]) < 256 and is_signable(sign[2]):
+        return Sign(int(sign[1]), sign[2])
+    raise ProtocolError("it is none of the requests that are answered")
+
+
+def is_signable(message: bytes) -> bool:
+    """Tell whether a message is what a shared access signature signs, or the text of a fingerprint."""
+    return message == FINGERPRINT or _SIGNABLE.fullmatch(message) is not None
+
+
+def encode_answer(*values: bytes) -> bytes:
+    return json.dumps({"answer": [value.hex() for value in values]}).encode()
+
+
+def encode_refusal(problem: Problem) -> bytes:
+    return json.dumps({"problem": encode_problem(problem)}).encode()[:REPLY_LIMIT]
+
+
+def parse_reply(packet: bytes, number: int) -> list[bytes]:
+    """Return the `number` values of an answer; raises the Problem that came instead, or ShapeError."""
+    table = parse_object(packet, "reply")
+    problem = table.optional_table("problem")
+    if problem is not None:
+        raise parse_problem(problem)
+    values = table.list("answer")
+    try:
+        decoded = [bytes.fromhex(value) for value in values]
+    except (TypeError, ValueError):
+        raise ShapeError("reply.answer: expected hexadecimal") from None
+    if len(decoded) != number:
+        raise ShapeError(f"reply.answer: expected {number} values")
+    return decoded

@@ -1,0 +1,69 @@
+"""The root service dpsd-keys: answers one request on its standard input, a socket, and ends. Floor 5.
+
+systemd starts one for each connection, in a sandbox of its own: it alone reaches the firmware's device and the secrets
+of the key sources. It makes, writes and logs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import struct
+import sys
+
+from dpsd.errors import Problem, ProtocolError
+from dpsd.firmware import FirmwareKey
+from dpsd.keys.request import REQUEST_LIMIT, Derive, Sign, encode_answer, encode_refusal, parse_request
+from dpsd.keys.sources import derive
+from dpsd.places import KEYS_DIRECTORY
+from dpsd.settings import FIRMWARE_COMMAND
+
+USER = "dpsd"
+TIME_LIMIT = 25
+"""Seconds of a whole conversation."""
+_CREDENTIALS = struct.Struct("3i")
+
+
+def main() -> int:
+    signal.alarm(TIME_LIMIT)
+    with socket.socket(fileno=os.dup(0)) as connection:
+        connection.send(_reply(connection))
+    return 0
+
+
+def _reply(connection: socket.socket) -> bytes:
+    try:
+        check_caller(connection)
+        return answer(parse_request(connection.recv(REQUEST_LIMIT + 1)))
+    except ProtocolError as error:
+        return encode_refusal(Problem("not-permitted", f"dpsd-keys: {error}"))
+    except Problem as problem:
+        return encode_refusal(problem)
+
+
+def check_caller(connection: socket.socket) -> None:
+    """Raise Problem `not-permitted` unless the kernel says that root or the daemon's user has connected."""
+    said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(said)
+    if user not in (0, _daemons_user()):
+        raise Problem("not-permitted", f"dpsd-keys answers root and the user {USER}, not user {user}")
+
+
+def answer(request: Derive | Sign) -> bytes:
+    """Return the answer's packet; raises the Problems of the source."""
+    if isinstance(request, Derive):
+        return encode_answer(*derive(request.source, request.salt, KEYS_DIRECTORY))
+    return encode_answer(FirmwareKey(FIRMWARE_COMMAND, request.key_id).sign(request.message))
+
+
+def _daemons_user() -> int | None:
+    try:
+        return pwd.getpwnam(USER).pw_uid
+    except KeyError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Sealing a credential to this device. Floor 3.
+
+The sealed file is opened again from its bytes before it takes the place of anything, and once more from the disk, so
+that nothing is given up for a seal that cannot be opened. A credential that has provisioned stays until the new one
+has, which is a candidate until then; see `publish`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
+
+from dpsd.board import serial_number
+from dpsd.cipher import encrypt
+from dpsd.connection import Authentication
+from dpsd.credentials.credential import Material
+from dpsd.credentials.material import open_material
+from dpsd.credentials.sealed import derived, load_seal, parts_of, unseal
+from dpsd.durable import commit, lock, remove
+from dpsd.errors import Problem
+from dpsd.keys.request import SALT_SIZE, SOURCES
+from dpsd.keys.sources import prepare
+from dpsd.ownership import as_owner, is_owner
+from dpsd.places import Places
+from dpsd.publish import peek_record, prepare_folders, roll_forward, sealed_fingerprint
+from dpsd.seal import NONCE_SIZE, Header, render_body, render_header
+
+
+class Sealed(NamedTuple):
+    """path: where it is, `places.candidate` where it is to be tried first. passed: why stronger sources were not
+    taken, by source."""
+
+    path: str
+    header: Header
+    passed: dict[str, Problem]
+
+
+def seal(places: Places, material: Material, source: str | None = None) -> Sealed:
+    """Seal a credential, by the strongest key source there is unless one is named.
+
+    Raises Problem `not-permitted`, `credential-*`, `key-*`, `firmware-*`, `state-unwritable`, `state-locked`.
+    """
+    if not is_owner(places):
+        raise Problem("not-permitted", "only root may seal a credential")
+    fingerprint = open_material(material, "the credential", Authentication("")).fingerprint
+    with as_owner(places):
+        prepare_folders(places)
+    with _rights_for_keys(places):
+        chosen, passed = _choose(places, source)
+        header, data = _render(places, material, chosen, fingerprint)
+        unseal(data, "the new seal", places)
+    with as_owner(places), _alone(places):
+        path = _place(places, fingerprint)
+        commit(path, data, 0o600)
+    with _rights_for_keys(places):
+        unseal(load_seal(path), path, places)
+    return Sealed(path, header, passed)
+
+
+def _choose(places: Places, source: str | None) -> tuple[str, dict[str, Problem]]:
+    """Return the source, ready to be asked, and what is wrong with those before it.
+
+    What belongs to the device as a whole is not used for a state that somebody made by hand, unless it is named.
+    """
+    passed: dict[str, Problem] = {}
+    *stronger, last = (source,) if source is not None else SOURCES if places.of_device else SOURCES[-1:]
+    for one in stronger:
+        try:
+            _try(one, places)
+        except Problem as problem:
+            passed[one] = problem
+        else:
+            return one, passed
+    _try(last, places)
+    return last, passed
+
+
+def _try(source: str, places: Places) -> None:
+    prepare(source, places.keys)
+    derived(source, bytes(SALT_SIZE), places)
+
+
+def _render(places: Places, material: Material, source: str, fingerprint: str) -> tuple[Header, bytes]:
+    salt, nonce = os.urandom(SALT_SIZE), os.urandom(NONCE_SIZE)
+    secret, key = derived(source, salt, places)
+    kind = "symmetric_key" if material.certificate is None else "x509"
+    header = Header(source, key.hex(), serial_number(), kind, fingerprint, salt, nonce)
+    clear = render_header(header)
+    return header, clear + encrypt(secret, salt, nonce, clear, render_body(parts_of(material)))
+
+
+def _place(places: Places, fingerprint: str) -> str:
+    """Return where the new seal goes: beside one that has provisioned, unless it is the same credential."""
+    record = peek_record(places)
+    if record is not None:
+        roll_forward(record, places)
+    present = sealed_fingerprint(places.sealed)
+    if present == fingerprint:
+        return places.sealed
+    if record is not None and present == record.binding.credential:
+        return places.candidate
+    remove(places.candidate)
+    return places.sealed
+
+
+@contextmanager
+def _alone(places: Places) -> Iterator[None]:
+    """Keep two sealings apart, and the daemon from taking a candidate that is being exchanged."""
+    holding = lock(places.seal_lock, wait=True)
+    try:
+        yield
+    finally:
+        os.close(holding)
+
+
+def _rights_for_keys(places: Places) -> AbstractContextManager[None]:
+    """The device's key sources are root's; others belong to whom the state belongs to."""
+    return nullcontext() if places.of_device else as_owner(places)
