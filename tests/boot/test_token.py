@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import deb
+import places
 import pytest
 import roots
 from failure import Failure
@@ -50,6 +51,11 @@ exec env SOFTHSM2_CONF=/{TOKENS}/device.conf OPENSSL_CONF=/root/agent.cnf mosqui
     --port "$IOTHUB_MQTT_PORT" --id "$IOTHUB_DEVICE_ID" --username "$IOTHUB_MQTT_USERNAME" \\
     --protocol-version mqttv311 --cafile /etc/dpsd/ca.pem --cert "$X509_CERT_FILE" --key /root/agent.key --qos 1 \\
     --topic "devices/$IOTHUB_DEVICE_ID/messages/events/" --message {MESSAGE}
+"""
+SAMPLE = f"""\
+set -eua
+. /var/lib/dpsd/connection.env
+SOFTHSM2_CONF=/{TOKENS}/device.conf OPENSSL_CONF=/root/agent.cnf exec python3 /usr/share/agent.py /etc/dpsd/ca.pem
 """
 
 
@@ -108,6 +114,9 @@ def test_a_key_on_a_token_brings_the_device_up(device: Device, with_softhsm: Lay
     assert PIN not in machine.journal()
     send(machine, uri)
     eventually(lambda: [line["body"] for line in emulator.of("message")] == [MESSAGE], "the hub has the message")
+    (machine.root / "usr/share/agent.py").write_text((places.CHECKOUT / "docs/examples/agent.py").read_text())
+    machine.run("sh", "/root/sample.sh")
+    assert len(emulator.of("message")) == 2
 
 
 def send(machine: Machine, uri: str) -> None:
@@ -115,6 +124,7 @@ def send(machine: Machine, uri: str) -> None:
     (machine.root / "root/agent.cnf").write_text(OPENSSL)
     (machine.root / "root/agent.key").write_bytes(render_key(uri))
     (machine.root / "root/agent.sh").write_text(AGENT)
+    (machine.root / "root/sample.sh").write_text(SAMPLE)
     machine.run("sh", "/root/agent.sh")
 
 

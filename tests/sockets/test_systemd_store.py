@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+
+import pytest
 
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
@@ -42,6 +45,27 @@ def test_another_key_must_register(board: Board) -> None:
     with Daemon(board, extra=use_systemd(board)) as daemon:
         daemon.await_status("dps-unauthorized")
     assert "READY=1" not in daemon.notified
+
+
+@pytest.mark.parametrize("kind", ["symmetric_key", "x509"])
+def test_files_on_disk_do_not_stand_in_for_what_is_not_handed_over(
+    kind: str, board: Board, emulator: EmulatorProcess
+) -> None:
+    given, since = use_systemd(board), len(emulator.lines())
+    if kind == "x509":
+        board.use_certificate()
+        board.config.write_text(re.sub("(certificate|private_key)_file.*\n", "", board.config.read_text()))
+        board.config.write_text(board.config.read_text().replace('"x509"', '"x509"\nstore = "systemd"'))
+    shutil.rmtree(board.folder / "credentials")
+    for name in ("certificate", "private_key", "primary_key"):
+        board.write_key(board.folder / f"dpsd.{name}", board.secret)  # beside the configuration, under the same names
+    assert "dpsd: credential-missing: systemd gave no dpsd." in board.dpsctl("provision", extra=given).stderr
+    named = {"x509": "certificate_file", "symmetric_key": "primary_key_file"}[kind]
+    text = board.config.read_text()
+    board.config.write_text(text.replace('store = "systemd"', f'store = "systemd"\n{named} = "{board.key}"'))
+    said = f"credential.{named}: does not belong to credential.store systemd"
+    assert said in board.dpsctl("provision", extra=given).stderr
+    assert "connect" not in [one["event"] for one in emulator.lines()[since:]]
 
 
 def test_a_key_that_is_not_handed_over_leaves_the_earlier_assignment(board: Board) -> None:
