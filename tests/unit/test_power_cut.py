@@ -145,7 +145,7 @@ def test_a_publish_cut_at_any_call_is_repaired_by_the_next(fresh: Fresh, old: Re
 
 
 def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh) -> None:
-    secrets = ("certificate_file", "private_key_file")
+    secrets, given = ("certificate_file", "private_key_file"), ("connection_string",)
 
     def start() -> Path:
         folder = fresh()
@@ -160,7 +160,8 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
             "private/assignment.json.newer-1",
         ):
             (folder / "state" / name).write_text("old")
-        for name in secrets:
+        (folder / "run/credentials").mkdir()
+        for name in (*secrets, *[f"run/credentials/{name}" for name in given]):
             (folder / name).write_text("secret")
         return folder
 
@@ -173,6 +174,6 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
         if load_record(places(folder))[0] == OLD:
             assert set(secrets) <= left.keys(), f"a record without its credential after {call}"
         else:
-            assert left.keys() & {"provisioned", "connection.json", "connection.env", "payload.json"} == set(), call
+            assert left.keys() & {"provisioned", "connection.json", "connection.env", "payload.json", *given} == set(), call
         seen.add(frozenset(left))
     assert len(seen) > 8
