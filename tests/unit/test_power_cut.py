@@ -174,6 +174,8 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
         if load_record(places(folder))[0] == OLD:
             assert set(secrets) <= left.keys(), f"a record without its credential after {call}"
         else:
-            assert left.keys() & {"provisioned", "connection.json", "connection.env", "payload.json", *given} == set(), call
+            assert (
+                left.keys() & {"provisioned", "connection.json", "connection.env", "payload.json", *given} == set()
+            ), call
         seen.add(frozenset(left))
     assert len(seen) > 8
