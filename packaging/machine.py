@@ -47,13 +47,13 @@ class Machine:
         self.root = root
         self.network = network
         self.console = root.with_name("console.log")
-        self._cgroup = CGROUPS / f"dpsd-{name}-{secrets.token_hex(4)}"
+        self.cgroup = CGROUPS / f"dpsd-{name}-{secrets.token_hex(4)}"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._init = 0
 
     def start(self) -> None:
         """Power on, and return as soon as there is a PID 1."""
-        self._cgroup.mkdir()
+        self.cgroup.mkdir()
         with self.console.open("ab") as console:
             self._nspawn = subprocess.Popen(
                 [
@@ -77,7 +77,7 @@ class Machine:
 
     def _join_cgroup(self) -> None:
         # Each machine's systemd wants a group of its own, and several run side by side.
-        (self._cgroup / "cgroup.procs").write_text("0")
+        (self.cgroup / "cgroup.procs").write_text("0")
 
     def _has_init(self) -> bool:
         """Whether nspawn's child has become systemd in its own namespaces."""
@@ -151,6 +151,11 @@ class Machine:
         self._gone()
 
     @property
+    def inside(self) -> Path:
+        """The files as the machine has them, with what it mounts, while it is on."""
+        return Path(f"/proc/{self._init}/root")
+
+    @property
     def is_on(self) -> bool:
         """Whether it is powered."""
         return self._nspawn is not None
@@ -159,8 +164,8 @@ class Machine:
         assert self._nspawn is not None
         self._nspawn.wait(10)
         self._nspawn = None
-        groups = sorted(self._cgroup.rglob("*/"), reverse=True)
-        for group in [*groups, self._cgroup]:
+        groups = sorted(self.cgroup.rglob("*/"), reverse=True)
+        for group in [*groups, self.cgroup]:
             if group.is_dir():
                 group.rmdir()
 

@@ -1,16 +1,50 @@
-"""What all tests share: which of them run side by side, and which are left out where nothing can be booted."""
+"""What all tests share: the sweep for secrets, which of them run side by side, and which need a lab to boot in."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import namespace
 import pytest
 
+from tests import canaries, sweep
+
 LAB = "needs root and its lab: run ./dev test as root"
 ONE_BY_ONE = ("boot", "package")
 """Folders whose tests share Debian roots."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def all_output_is_swept() -> Iterator[None]:
+    """Whatever a process of dpsd prints to a test is searched for secrets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "communicate", sweep.sweeping(subprocess.Popen.communicate))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No file that a test leaves in its folder holds a secret, unless it was put there."""
+    with canaries.kept():
+        yield
+        folder = getattr(request.node, "funcargs", {}).get("tmp_path")
+        if folder is not None:
+            sweep.check_files(folder)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Search what a test has printed itself, and what was logged in its process."""
+    report = yield
+    found = canaries.find(report.capstdout.encode() + report.capstderr.encode() + report.caplog.encode())
+    if found and report.when == "call":
+        report.outcome, report.longrepr = "failed", f"{found} is in what the test printed"
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups

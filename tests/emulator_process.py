@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests import canaries
+
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30.0
 WAIT_SECONDS = 15.0
@@ -93,6 +95,7 @@ class EmulatorProcess:
             raise
         self.port, self.websocket_port = line["port"], line["websocketPort"] or 0
         self.id_scope: str = line["idScope"]
+        canaries.note_folder(self.directory)
         return self
 
     def __exit__(self, *_: object) -> None:

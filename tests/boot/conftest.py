@@ -13,6 +13,7 @@ from machine import Machine, install
 from network import Network
 
 from tests.boot.first_boot import FirstBoot, observe
+from tests.boot.inspection import inspect
 from tests.boot.lab import Device, Emulator, Layers, add_agents, add_names
 
 
@@ -90,9 +91,11 @@ def running(emulator: Emulator) -> Iterator[Emulator]:
 
 @contextmanager
 def watched(machine: Machine) -> Iterator[Machine]:
-    """Print the journal of a machine that is still on at the end, and cut it off."""
+    """Inspect a machine that is still on at the end, print its journal, and cut it off."""
     try:
         yield machine
+        if machine.is_on:
+            inspect(machine)
     finally:
         if machine.is_on:
             print(machine.journal())

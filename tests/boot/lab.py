@@ -15,6 +15,8 @@ from failure import Failure
 from machine import Machine, eventually
 from network import Network
 
+from tests import canaries, sweep
+
 Layers = tuple[Path, ...]  # of a disk, the upper one first
 Device = Callable[[Layers], Machine]  # makes a device with such a disk
 
@@ -24,6 +26,7 @@ HUB_ADDRESS = "127.0.0.2"
 OTHER_HUB = "fabrikam.azure-devices.net"
 OTHER_HUB_ADDRESS = "127.0.0.3"
 READY = "/run/dpsd/provisioned"
+PAYLOAD = {"secret": "CANARY-of-the-allocation"}
 
 CONFIGURATION = """\
 [dps]
@@ -90,8 +93,22 @@ def add_names(root: Path) -> None:
 
 def daemon_group(root: Path) -> int:
     """The id of the group dpsd on a disk."""
-    groups = (line.split(":") for line in (root / "etc/group").read_text().splitlines())
-    return next(int(fields[2]) for fields in groups if fields[0] == "dpsd")
+    return group_id(root, "dpsd")
+
+
+def group_id(root: Path, name: str) -> int:
+    """The id of a group on a disk."""
+    return _id(root / "etc/group", name)
+
+
+def user_id(root: Path, name: str) -> int:
+    """The id of a user on a disk."""
+    return _id(root / "etc/passwd", name)
+
+
+def _id(table: Path, name: str) -> int:
+    rows = (line.split(":") for line in table.read_text().splitlines())
+    return next(int(fields[2]) for fields in rows if fields[0] == name)
 
 
 def put(root: Path, name: str, data: bytes, mode: int = 0o644) -> None:
@@ -130,6 +147,8 @@ class Emulator:
                 [*command, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
             )
         eventually(self._listens, "the emulator listens")
+        canaries.note_folder(self.folder)
+        canaries.note(PAYLOAD["secret"], sweep.PAYLOAD)
 
     def _listens(self) -> bool:
         assert self._process is not None
@@ -142,7 +161,7 @@ class Emulator:
         group = {
             "enrollmentGroupId": "x509-fleet",
             "allocationPolicy": "custom",
-            "x-allocation": {"iotHubHostName": hub, "payload": {"rotation": "weekly"}},
+            "x-allocation": {"iotHubHostName": hub, "payload": PAYLOAD},
         }
         self._enrollments.write_text(json.dumps({"enrollmentGroups": [group]}))
         if self._process is not None:
@@ -152,8 +171,20 @@ class Emulator:
         """Be gone."""
         assert self._process is not None
         self._process.terminate()
+        self.resume()
         self._process.wait(10)
         self._process = None
+        sweep.check(self._log.read_bytes(), "the emulator's log")
+
+    def pause(self) -> None:
+        """Accept connections and answer nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Answer again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     @property
     def is_running(self) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from dpsd.protocol.sas import derive_device_key, parse_key
+from tests import canaries, sweep
 from tests.emulator_process import ROOT, EmulatorProcess
 
 LIMIT = 90.0
@@ -47,6 +48,7 @@ class Board:
         return base64.b64encode(derive_device_key(group, self.registration_id)).decode()
 
     def write_key(self, path: Path, key: str) -> None:
+        canaries.note(key, f"what is in {path.name}", path)
         path.touch(mode=0o600)
         path.write_text(key + "\n")
 
@@ -106,10 +108,12 @@ class Board:
 
     def dpsctl(self, *words: str, extra: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run dpsctl to its end; extra: more of an environment."""
-        return subprocess.run(
+        ended = subprocess.run(
             self.command("dpsd.dpsctl", *words), env=environment(extra), cwd=ROOT, text=True, capture_output=True,
             timeout=LIMIT, check=False,
         )  # fmt: skip
+        sweep.check_device(self.state, self.run)
+        return ended
 
     def mqtt(self) -> dict[str, Any]:
         """Return what connection.json says an MQTT client needs."""
@@ -140,7 +144,8 @@ class Daemon:
         manager = {"NOTIFY_SOCKET": "@" + address[1:]} if supervised else {}
         with self.log.open("ab") as log:
             command, everything = [*within, *board.command("dpsd")], environment({**manager, **(extra or {})})
-            self.process = subprocess.Popen(command, env=everything, cwd=ROOT, stderr=log)
+            self.process = subprocess.Popen(command, env=everything, cwd=ROOT, stdout=log, stderr=log)
+        self._processes = sweep.Processes(self.process.pid)
 
     def __enter__(self) -> Daemon:
         return self
@@ -151,6 +156,8 @@ class Daemon:
         self.process.wait(LIMIT)
         self._collect()
         self._socket.close()
+        sweep.check(self.log.read_bytes(), "the daemon's log")
+        sweep.check_device(self.board.state, self.board.run)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -171,11 +178,13 @@ class Daemon:
         self.await_(lambda: any(text in one for one in self.notified if one.startswith("STATUS=")))
 
     def _collect(self) -> None:
+        self._processes.look()
         while True:
             try:
                 self.notified.append(self._socket.recv(4096).decode("ascii"))
             except BlockingIOError:
                 return
+            sweep.check(self.notified[-1], "a notification")
 
 
 def environment(extra: dict[str, str] | None = None) -> dict[str, str]:

@@ -7,11 +7,11 @@ import struct
 import subprocess
 from pathlib import Path
 
+from tests import canaries
 from tests.unit.authority import put_secret
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 PIN = "4711-canary"
-
 
 SPY = next(map(str, Path("/usr/lib").glob("*/pkcs11-spy.so")), "")
 """A module of the package opensc-pkcs11 that writes down what another one is asked."""
@@ -41,6 +41,7 @@ class Token:
 
     def write_pin(self, pin: str) -> None:
         """Put another PIN into the file, not the token."""
+        canaries.note(PIN, "the PIN", self.pin_file)
         put_secret(self.pin_file, pin.encode() + b"\n")
 
     def put(self, key_file: Path, label: str = "device") -> str:

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from tests import canaries
 from tests.emulator_process import ROOT
 from tests.sockets.board import Board
 
@@ -21,6 +22,7 @@ def test_a_device_with_certificates_of_the_recipe_is_provisioned(board: Board, a
     bench.mkdir()
     (recipe,) = RECIPE
     subprocess.run(["sh", "-eu"], input=recipe, cwd=bench, text=True, check=True)
+    canaries.note((bench / "pi-0001.key").read_bytes(), "the recipe's key", bench)
     certificates = {"signingCertificates": {"primary": (bench / authority).read_text()}}
     group = {"enrollmentGroupId": f"of-{authority}", "attestation": {"type": "x509", "x509": certificates}}
     board.emulator.replace(enrollments={"enrollmentGroups": [group]})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import canaries
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 from tests.sockets.softhsm import MODULE, PIN, SPY, Token, missing
@@ -33,7 +34,7 @@ def configure(board: Board, token: Token, uri: str, more: str = "") -> None:
 
 def provision(board: Board, token: Token) -> tuple[int, str]:
     ended = board.dpsctl("provision", extra=token.environment)
-    assert PIN not in ended.stderr + ended.stdout and "Traceback" not in ended.stderr
+    assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stderr
 
 
@@ -47,8 +48,6 @@ def test_key_on_a_token_logs_in_at_dps_and_hub(board: Board, token: Token, emula
     assert authentication == {"type": "x509", "private_key_uri": uri, "pkcs11_module": MODULE}
     assert f"X509_KEY_URI='{uri}'\n" in (board.state / "connection.env").read_text()
     assert {line["service"] for line in emulator.lines()[since:] if line["event"] == "connect"} == {"dps", "hub"}
-    everything = [path.read_bytes() for path in board.state.rglob("*") if path.is_file()]
-    assert not [text for text in [*everything, daemon.log.read_bytes()] if PIN.encode() in text]
 
 
 def wrong_pin(board: Board, token: Token) -> None:
@@ -134,6 +133,7 @@ def test_a_pin_is_tried_once(pin: str, answer: str, status: int, board: Board, t
     token.write_pin(pin)
     board.config.write_text(board.config.read_text().replace(MODULE, SPY))
     log = board.folder / "spy.log"
+    canaries.note(PIN, "the PIN", log)
     spied = {**token.environment, "PKCS11SPY": MODULE, "PKCS11SPY_OUTPUT": str(log)}
     assert board.dpsctl("provision", extra=spied).returncode == status
     answers = re.findall(r": C_Login\n.*?CKR_(\w+)", log.read_text(), re.DOTALL)

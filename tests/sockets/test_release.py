@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from dpsd.mounts import is_in_memory
+from tests import canaries
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 from tests.sockets.test_hub_check import REFUSED
@@ -67,6 +68,7 @@ def give_certificate(board: Board) -> dict[str, str]:
     board.config.write_text(text.replace('type = "x509"', 'type = "x509"\nstore = "systemd"'))
     folder, device = board.folder / "credentials", board.emulator.device("x509-group")
     folder.mkdir()
+    canaries.note(board.secret, "systemd's credential", folder)
     for name, source in (("dpsd.certificate", "device.pem"), ("dpsd.private_key", "device.key")):
         (folder / name).write_bytes((device / source).read_bytes())
     return {"CREDENTIALS_DIRECTORY": str(folder)}

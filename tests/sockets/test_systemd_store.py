@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from tests import canaries
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 
@@ -17,6 +18,7 @@ def use_systemd(board: Board) -> dict[str, str]:
     folder = board.folder / "credentials"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    canaries.note(board.secret, "systemd's credential", folder)
     (folder / "dpsd.primary_key").write_text(board.secret)
     text = board.config.read_text().replace(f'primary_key_file = "{board.key}"', 'store = "systemd"')
     board.config.write_text(text)

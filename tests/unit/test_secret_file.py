@@ -13,6 +13,7 @@ import pytest
 
 from dpsd.credentials.secret_file import load_secret, open_secret
 from dpsd.errors import Problem
+from tests import canaries
 from tests.unit.authority import put_secret
 from tests.unit.examples import problem_of
 
@@ -24,7 +25,8 @@ ACL_ENTRIES = [(0x01, 6, NOBODY), (0x02, 4, 12345), (0x04, 0, NOBODY), (0x10, 0,
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A secret file as it should be; its name needs quoting in a shell."""
+    """A secret file as it should be; its name needs quoting in a shell. The test may move it about."""
+    canaries.note(SECRET, "the secret", tmp_path)
     return Path(put_secret(tmp_path / "device key", SECRET))
 
 

@@ -10,6 +10,7 @@ from dpsd.connection import Authentication
 from dpsd.credentials import open_credential
 from dpsd.credentials.systemd_credentials import observed_files
 from dpsd.settings import CredentialFiles
+from tests import canaries
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
 
@@ -20,6 +21,7 @@ KEYS = X509._replace(type="symmetric_key")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    canaries.note(DEVICE_KEY, "systemd's credential", tmp_path)
     return tmp_path
 
 

@@ -1,0 +1,59 @@
+"""An attempt that crashes with a key in its memory leaves nothing of it behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import canaries, sweep
+from tests.emulator_process import EmulatorProcess
+from tests.sockets.board import Board, Daemon
+
+PATTERN = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+IN = ("sh", "-c", 'ulimit -c unlimited && cd "$0" && exec "$@"')
+"""With the folder, words before a command that may leave core files there."""
+AWAKE = "import os, sys; secret = sys.stdin.read(); {}; os.kill(os.getpid(), 11)"
+PRIVATE = "from dpsd.core_dumps import keep_memory_private as keep; keep()"
+LIMITED = "from dpsd.core_dumps import forbid_core_files as forbid; forbid()"
+CANARY = "canary-in-the-memory-of-a-process"
+
+needs_files = pytest.mark.skipif(PATTERN[:1] in "|/@", reason="this machine's core dumps go elsewhere")
+
+
+def crash(folder: Path, statement: str) -> list[Path]:
+    """Crash a process with the canary in its memory, and return the core files it left."""
+    command = [*IN, str(folder), sys.executable, "-c", AWAKE.format(statement)]
+    ended = subprocess.run(command, input=CANARY.encode(), env={**os.environ, "PYTHONPATH": os.getcwd()}, check=False)
+    assert ended.returncode == -signal.SIGSEGV
+    return list(folder.glob(f"{PATTERN}*"))
+
+
+@needs_files
+def test_a_core_file_would_hold_the_secret_and_be_found(tmp_path: Path) -> None:
+    canaries.note(CANARY, "the canary")
+    (core,) = crash(tmp_path, "pass")
+    with pytest.raises(sweep.LeakError):
+        sweep.check_files(tmp_path)
+    core.unlink()
+
+
+@needs_files
+@pytest.mark.parametrize("lock", [LIMITED, PRIVATE])
+def test_either_lock_keeps_a_core_file_from_being_written(lock: str, tmp_path: Path) -> None:
+    assert crash(tmp_path, lock) == []
+
+
+def test_an_attempt_that_crashes_leaves_no_core_file(board: Board, emulator: EmulatorProcess, tmp_path: Path) -> None:
+    emulator.replace(faults=[{"on": "suback", "do": "silence"}])
+    with Daemon(board, within=[*IN, str(tmp_path)]) as daemon:
+        daemon.await_status("subscribing")
+        _, attempt = sweep.family(daemon.process.pid)
+        sweep.check_core_limit(attempt)
+        os.kill(attempt, signal.SIGSEGV)
+        daemon.await_status("worker-failed: the attempt ended with signal 11")
+    assert not [path for path in tmp_path.iterdir() if "core" in path.name]
