@@ -17,6 +17,7 @@ import pytest
 from dpsd import dpsctl, errors
 from dpsd.config import Effective, Layer, parse_config
 from dpsd.connection import Authentication, Connection, Mqtt
+from dpsd.credentials import STORES
 from dpsd.door import _PLACES as COMMON_OPTIONS
 from dpsd.emulator.enrollments import parse_enrollments
 from dpsd.emulator.faults import parse_faults
@@ -242,6 +243,18 @@ def test_links_lead_somewhere(path: Path) -> None:
 def _headings(path: Path) -> set[str]:
     found = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_the_threat_model_has_every_store_and_for_each_the_same_attackers() -> None:
+    text = (DOCS / "security.md").read_text()
+    found = re.findall(r"^With `type = \"(\w+)\"`:\n\n(\|.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    tables = {kind: [row.strip("|").split("|") for row in table.splitlines()] for kind, table in found}
+    for kind, rows in tables.items():
+        assert {cell.strip(" `") for cell in rows[0][1:]} == {store for known, store in STORES if known == kind}
+        assert all(len(row) == len(rows[0]) and all(map(str.strip, row)) for row in rows)
+    assert tables.keys() == {kind for kind, _ in STORES}
+    first, *others = ([row[0] for row in rows[2:-1]] for rows in tables.values())
+    assert all(attackers == first for attackers in others)
 
 
 def test_the_tree_names_every_module() -> None:
