@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from dpsd.core_dumps import forbid_core_files
+from dpsd.core_dumps import forbid_core_dumps
 from dpsd.door import Arguments, Verb, enter
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.places import CONFIGURATION
@@ -56,7 +56,7 @@ VERBS = {
 
 
 def main() -> int:
-    forbid_core_files()
+    forbid_core_dumps()
     return enter("dpsd", VERBS, sys.argv[1:])
 
 

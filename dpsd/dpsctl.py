@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-from dpsd.core_dumps import forbid_core_files
+from dpsd.core_dumps import forbid_core_dumps
 from dpsd.daemon import ask_to_register, is_provisioned, is_running, load_status
 from dpsd.door import Arguments, UsageError, Verb, enter
 from dpsd.errors import EXIT_DONE, EXIT_NOT_PROVISIONED, EXIT_REFUSED, PROBLEMS, Problem
@@ -285,7 +285,7 @@ VERBS = {
 
 
 def main() -> int:
-    forbid_core_files()
+    forbid_core_dumps()
     os.umask(0o077)
     return enter("dpsctl", VERBS, sys.argv[1:])
 

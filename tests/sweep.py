@@ -155,10 +155,10 @@ def family(pid: int) -> Iterator[int]:
 
 
 def check_core_limit(pid: int) -> None:
-    """Raise LeakError if a process may leave a core file."""
+    """Raise LeakError if a process may be dumped, to a file or to a program (see `dpsd.core_dumps`)."""
     limits = _content(Path(f"/proc/{pid}/limits"))
-    if limits and not re.search(rb"^Max core file size +0 +0 ", limits, re.MULTILINE):
-        raise LeakError(f"process {pid} may leave a core file")
+    if limits and not re.search(rb"^Max core file size +1 +1 ", limits, re.MULTILINE):
+        raise LeakError(f"process {pid} may leave a core dump")
 
 
 def is_product(command: Any) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
-from dpsd.core_dumps import keep_memory_private
 from dpsd.credentials.credential import Credential
 from dpsd.places import Places
 from dpsd.settings import CredentialFiles
@@ -35,7 +34,6 @@ def open_candidate(settings: CredentialFiles, places: Places) -> Credential:
 
 def open_credential(settings: CredentialFiles, places: Places = Places()) -> Credential:  # noqa: B008 - a constant
     """Open the configured credential; raises the Problems of its store."""
-    keep_memory_private()
     module, _, name = STORES[(settings.type, settings.store)].partition(":")
     opener: Callable[[CredentialFiles, Places], Credential] = getattr(import_module(module), name)
     return opener(settings, places)

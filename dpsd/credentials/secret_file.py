@@ -14,7 +14,6 @@ import shlex
 import stat
 from collections.abc import Iterator
 
-from dpsd.core_dumps import keep_memory_private
 from dpsd.errors import Problem
 from dpsd.text import printable
 
@@ -31,7 +30,6 @@ def open_secret(path: str, limit: int) -> Iterator[int]:
 
     Raises Problem `credential-missing` or `credential-insecure`; the hint is the command that repairs it.
     """
-    keep_memory_private()
     descriptor = _open(path)
     try:
         _check(path, descriptor, limit)

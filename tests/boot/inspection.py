@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from machine import Machine
 
@@ -49,8 +47,3 @@ def processes(machine: Machine) -> Iterator[int]:
     """Yield the processes of the daemon's unit, as this machine numbers them."""
     for listed in machine.cgroup.rglob("dpsd.service/cgroup.procs"):
         yield from map(int, listed.read_text().split())
-
-
-def owner_of(pid: int) -> int:
-    """Return whose /proc/PID is: the process's user, or root where it cannot be dumped."""
-    return os.stat(Path(f"/proc/{pid}/environ")).st_uid

@@ -142,8 +142,6 @@ SIDEWAYS = {
     ("dpsd.credentials.symmetric_firmware", "dpsd.firmware"): "the key, where this process may reach it",
     ("dpsd.credentials.symmetric_firmware", "dpsd.keys.client"): "the key, where a service must be asked",
     ("dpsd.credentials.symmetric_files", "dpsd.credentials.credential"): "what every store returns",
-    ("dpsd.credentials", "dpsd.core_dumps"): "no key comes into a process that can be dumped",
-    ("dpsd.credentials.secret_file", "dpsd.core_dumps"): "nor any other secret",
     ("dpsd.credentials.symmetric_files", "dpsd.credentials.secret_file"): "one way to open a secret",
     ("dpsd.credentials.symmetric_firmware", "dpsd.credentials.credential"): "what every store returns",
     ("dpsd.credentials.systemd_credentials", "dpsd.credentials.credential"): "what every store returns",
