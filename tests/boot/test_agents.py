@@ -50,17 +50,33 @@ connection_string = true
 GROUP = "SupplementaryGroups=dpsd-agents"
 CERTIFICATE_FROM_SYSTEMD = "LoadCredential=dpsd.certificate\nLoadCredential=dpsd.private_key"
 
+SEAL = """
+import pathlib
+from dpsd.credentials.material import Material, Secret
+from dpsd.places import Places
+from dpsd.sealing import seal
+def take(name):
+    path = pathlib.Path("/root", name)
+    text = path.read_bytes()
+    path.unlink()
+    return text
+seal(Places(), {material})
+"""
+SEAL_CERTIFICATE = 'Material(take("device.pem"), Secret(take("device.key")))'
+SEAL_KEY = 'Material(primary_key=Secret(take("primary.key")))'
+
 
 class Way(NamedTuple):
     """prepare: puts credential and configuration on a disk. unit: the lines that the agent's unit needs.
 
-    authentication: what connection.json then says. files: those in memory.
+    authentication: what connection.json then says. files: those in memory. seal: Python that seals what is in /root.
     """
 
     prepare: Callable[[Path, Emulator], None]
-    unit: str
+    unit: str | None
     authentication: dict[str, str]
     files: tuple[str, ...] = ()
+    seal: str = ""
 
 
 def certificate_in_files(root: Path, emulator: Emulator) -> None:
@@ -72,14 +88,12 @@ def certificate_from_systemd(root: Path, emulator: Emulator) -> None:
     source = emulator.folder / "devices/x509-group"
     give(root, "dpsd.certificate", source / "device.pem")
     give(root, "dpsd.private_key", source / "device.key")
-    text = re.sub(r"(?m)^(certificate|private_key)_file = .*\n", "", emulator.configuration().decode())
-    put(root, "dpsd.toml", text.replace('type = "x509"', 'type = "x509"\nstore = "systemd"').encode())
+    configure_certificate(root, emulator, "systemd")
 
 
 def released_from_systemd(root: Path, emulator: Emulator) -> None:
     certificate_from_systemd(root, emulator)
-    drop_in = root / "etc/dpsd/dpsd.toml.d/release.toml"
-    drop_in.write_text("[outputs]\nrelease_private_key = true\n")
+    release(root)
 
 
 def key_in_files(root: Path, emulator: Emulator) -> None:
@@ -90,6 +104,33 @@ def key_in_files(root: Path, emulator: Emulator) -> None:
 def key_from_systemd(root: Path, emulator: Emulator) -> None:
     give(root, "dpsd.primary_key", emulator.folder / "devices/symmetric-group/primary.key")
     configure_key(root, emulator, 'store = "systemd"')
+
+
+def sealed_certificate(root: Path, emulator: Emulator) -> None:
+    source = emulator.folder / "devices/x509-group"
+    for name in ("device.pem", "device.key"):
+        (root / "root" / name).write_bytes((source / name).read_bytes())
+    configure_certificate(root, emulator, "sealed")
+
+
+def released_from_seal(root: Path, emulator: Emulator) -> None:
+    sealed_certificate(root, emulator)
+    release(root)
+
+
+def sealed_key(root: Path, emulator: Emulator) -> None:
+    key = emulator.folder / "devices/symmetric-group/primary.key"
+    (root / "root/primary.key").write_bytes(key.read_bytes().strip())
+    configure_key(root, emulator, 'store = "sealed"')
+
+
+def configure_certificate(root: Path, emulator: Emulator, store: str) -> None:
+    text = re.sub(r"(?m)^(certificate|private_key)_file = .*\n", "", emulator.configuration().decode())
+    put(root, "dpsd.toml", text.replace('type = "x509"', f'type = "x509"\nstore = "{store}"').encode())
+
+
+def release(root: Path) -> None:
+    (root / "etc/dpsd/dpsd.toml.d/release.toml").write_text("[outputs]\nrelease_private_key = true\n")
 
 
 def configure_key(root: Path, emulator: Emulator, lines: str) -> None:
@@ -121,6 +162,9 @@ WAYS = [
     Way(released_from_systemd, GROUP, IN_MEMORY, PAIR),
     Way(key_in_files, GROUP, SAS, STRING),
     Way(key_from_systemd, GROUP, SAS, STRING),
+    Way(sealed_certificate, None, x509(store="sealed"), (), SEAL_CERTIFICATE),
+    Way(released_from_seal, GROUP, IN_MEMORY, PAIR, SEAL_CERTIFICATE),
+    Way(sealed_key, GROUP, SAS, STRING, SEAL_KEY),
 ]
 
 
@@ -129,16 +173,21 @@ def test_an_agent_connects_by_what_it_is_told(way: Way, device: Device, installe
     machine = device(installed)
     put(machine.root, "ca.pem", (emulator.folder / "ca.pem").read_bytes())
     way.prepare(machine.root, emulator)
-    add_agent(machine.root, way.unit)
-    boot(machine)
+    add_agent(machine.root, way.unit or "")
+    machine.boot()
+    if way.seal:
+        machine.run("python3", "-c", SEAL.format(material=way.seal))
+    await_readiness(machine)
     assert json.loads(machine.run("cat", "/var/lib/dpsd/connection.json"))["authentication"] == way.authentication
-    send(machine, emulator)
+    if way.unit is not None:
+        send(machine, emulator)
     check_files(machine, way.files)
 
     machine.cut()
     emulator.stop()
     since = len(emulator.exchanges())
-    boot(machine)
+    machine.boot()
+    await_readiness(machine)
     assert len(emulator.exchanges()) == since
     check_files(machine, way.files)
 
@@ -149,8 +198,7 @@ def add_agent(root: Path, lines: str) -> None:
     (root / "etc/systemd/system/agent.service").write_text(UNIT.format(lines=lines))
 
 
-def boot(machine: Machine) -> None:
-    machine.boot()
+def await_readiness(machine: Machine) -> None:
     eventually(lambda: machine.is_active("dpsd.service"), "the device is provisioned", within=60)
     machine.run("test", "-e", READY)
 

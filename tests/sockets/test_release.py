@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from dpsd.credentials.material import Material, Secret
 from dpsd.mounts import is_in_memory
-from tests import canaries
+from dpsd.sealing import seal
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 from tests.sockets.test_hub_check import REFUSED
+from tests.sockets.test_sealed import other_key, places, put
 from tests.sockets.test_systemd_store import use_systemd
 
 MEMORY = "/dev/shm"
@@ -68,7 +70,6 @@ def give_certificate(board: Board) -> dict[str, str]:
     board.config.write_text(text.replace('type = "x509"', 'type = "x509"\nstore = "systemd"'))
     folder, device = board.folder / "credentials", board.emulator.device("x509-group")
     folder.mkdir()
-    canaries.note(board.secret, "systemd's credential", folder)
     for name, source in (("dpsd.certificate", "device.pem"), ("dpsd.private_key", "device.key")):
         (folder / name).write_bytes((device / source).read_bytes())
     return {"CREDENTIALS_DIRECTORY": str(folder)}
@@ -166,6 +167,73 @@ def test_certificate_and_key_that_are_not_asked_for_are_not_given(board: Board) 
     assert board.dpsctl("provision", extra=given).returncode == 0
     assert json.loads(board.connection.read_text())["authentication"] == {"type": "x509", "store": "systemd"}
     assert not (board.run / "credentials").exists()
+
+
+def sealed_key(board: Board) -> None:
+    """Have the board's key sealed, and in no file."""
+    board.config.write_text(board.config.read_text().replace(f'primary_key_file = "{board.key}"', 'store = "sealed"'))
+    board.key.unlink()
+    put(board, board.secret)
+
+
+def test_a_sealed_key_is_given_at_each_boot(board: Board, emulator: EmulatorProcess) -> None:
+    sealed_key(board)
+    ask(board, "connection_string")
+    assert board.dpsctl("provision").returncode == 0
+    reboot(board)
+    since = len(emulator.lines())
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        assert released(board) == {"connection_string": connection_string(board)}
+    assert connections(emulator, since) == 0
+
+
+def test_a_sealed_key_that_took_the_place_of_another_is_given_then(board: Board) -> None:
+    sealed_key(board)
+    ask(board, "connection_string")
+    assert board.dpsctl("provision").returncode == 0
+    old, new = board.secret, other_key(board)
+    put(board, new)
+    board.secret = old
+    assert released(board) == {"connection_string": connection_string(board)}
+    with Daemon(board) as daemon:
+        daemon.await_(lambda: not (board.state / "private/candidate.sealed").exists())
+    board.secret = new
+    assert released(board) == {"connection_string": connection_string(board)}
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_sealed_certificate_is_given_only_if_asked_for(asked: bool, board: Board) -> None:
+    device = board.emulator.device("x509-group")
+    board.use_certificate()
+    text = re.sub("(certificate|private_key)_file = .*\n", "", board.config.read_text())
+    board.config.write_text(text.replace('type = "x509"', 'type = "x509"\nstore = "sealed"'))
+    key = Secret((device / "device.key").read_bytes())
+    seal(places(board), Material((device / "device.pem").read_bytes(), key))
+    if asked:
+        ask(board, "release_private_key")
+    assert board.dpsctl("provision").returncode == 0
+    told = json.loads(board.connection.read_text())["authentication"]
+    if asked:
+        assert told["private_key_file"] == f"{board.run}/credentials/private_key.pem"
+        assert released(board)["private_key.pem"] == (device / "device.key").read_text()
+    else:
+        assert (told, released(board)) == ({"type": "x509", "store": "sealed"}, {})
+
+
+def test_files_on_disk_do_not_stand_in_for_a_seal(board: Board, emulator: EmulatorProcess) -> None:
+    sealed_key(board)
+    board.write_key(board.key, board.secret)
+    path, since = board.state / "private/credential.sealed", len(emulator.lines())
+    path.rename(board.folder / "away")
+    assert "dpsd: seal-missing: " in board.dpsctl("provision").stderr
+    path.write_bytes((board.folder / "away").read_bytes()[:-1] + b"x")
+    assert "dpsd: seal-damaged: " in board.dpsctl("provision").stderr
+    text = board.config.read_text()
+    board.config.write_text(text.replace('store = "sealed"', f'store = "sealed"\nprimary_key_file = "{board.key}"'))
+    said = "credential.primary_key_file: does not belong to credential.store sealed"
+    assert said in board.dpsctl("provision").stderr
+    assert connections(emulator, since) == 0
 
 
 def test_without_the_credential_a_boot_is_not_ready_before_it_is_back(board: Board) -> None:
