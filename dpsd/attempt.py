@@ -13,7 +13,7 @@ from typing import NoReturn
 from dpsd.clock import boot_clock, clock_offset, was_set
 from dpsd.connection import Connection, Mqtt
 from dpsd.device import Device, open_device
-from dpsd.errors import Problem
+from dpsd.errors import Problem, Retry
 from dpsd.hub_check import check_hub
 from dpsd.mounts import volatile_kind
 from dpsd.places import Places
@@ -23,7 +23,7 @@ from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
 from dpsd.record import Binding, Record, same_board
 from dpsd.registering import register
-from dpsd.release import check_memory, release
+from dpsd.release import asks, check_memory, release, release_again
 from dpsd.settings import Network
 from dpsd.steps import Report
 from dpsd.time_sync import SYNCHRONIZED, doubt, moment_of
@@ -52,8 +52,10 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
     except Problem as problem:
         if orders.candidate:
             problem.sentence = f"the newly sealed credential: {problem.sentence}"
+        if previous is not None and problem.kind.retry is Retry.CONFIGURATION:
+            release_again(previous, places)
         raise
-    release(device.credential, device.config.outputs, done.record, places)
+    release(device.credential, done.record, places)
     return done
 
 
@@ -214,7 +216,8 @@ def _record(device: Device, assignment: Assignment, transport: str | None, secon
         etag=assignment.etag,
     )
     environment = device.config.outputs.environment
-    return Record(device.binding, device.inputs, connection, assignment.payload, environment, secondary)
+    store = device.config.credential._asdict() if asks(device.config.outputs) else None
+    return Record(device.binding, device.inputs, connection, assignment.payload, environment, secondary, store)
 
 
 def _mqtt(network: Network, assignment: Assignment, transport: str | None) -> Mqtt:

@@ -128,10 +128,11 @@ def lower_flag(places: Places) -> None:
 
 def is_released(record: Record, places: Places) -> bool:
     """Tell whether all that the record says agents find in memory is there, where only this boot can have put it."""
-    return all(os.path.exists(path) for path in _released(record, places))
+    return all(os.path.exists(path) for path in promised(record, places))
 
 
-def _released(record: Record, places: Places) -> list[str]:
+def promised(record: Record, places: Places) -> list[str]:
+    """Return the files in memory that the record names to agents."""
     told = record.connection.authentication
     named = (told.certificate_file, told.private_key_file, told.connection_string_file)
     return [path for path in places.released if path in named]
@@ -141,7 +142,7 @@ def _render(record: Record, places: Places) -> list[File]:
     payload = None if record.payload is None else json.dumps(record.payload, indent=1).encode() + b"\n"
     environment = FORMATS["env"](record.connection) if record.environment else None
     staging = places.agents_staging if os.path.isdir(places.agents_staging) else None
-    withdrawn = [path for path in places.released if path not in _released(record, places)]
+    withdrawn = [path for path in places.released if path not in promised(record, places)]
     return [
         File(places.record, render_record(record), 0o600),
         File(places.payload_json, payload, 0o640, staging),

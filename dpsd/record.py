@@ -38,7 +38,8 @@ class NewerRecordError(ShapeError):
 
 class Record(NamedTuple):
     """inputs: by path, as `dpsd.inputs` observes them. payload: what a custom allocation sent back. secondary: of two
-    symmetric keys, DPS took the secondary one."""
+    symmetric keys, DPS took the secondary one. store: of [credential] what opens it, where agents are given some of it.
+    """
 
     binding: Binding
     inputs: dict[str, Any]
@@ -46,6 +47,7 @@ class Record(NamedTuple):
     payload: dict[str, Any] | None
     environment: bool
     secondary: bool = False
+    store: dict[str, Any] | None = None
 
 
 def encode_record(record: Record) -> dict[str, Any]:
@@ -57,6 +59,7 @@ def encode_record(record: Record) -> dict[str, Any]:
         "payload": record.payload,
         "environment": record.environment,
         "secondary": record.secondary,
+        "store": record.store,
     }
 
 
@@ -75,7 +78,7 @@ def read_record(table: Table) -> Record:
     if version != VERSION:
         kind = NewerRecordError if version > VERSION else ShapeError
         raise kind(f"record.version: {printable(version, 20)} is not known here")
-    payload = table.optional_table("payload")
+    payload, store = table.optional_table("payload"), table.optional_table("store")
     return Record(
         binding=_read_binding(table.table("binding")),
         inputs=dict(table.table("inputs").values),
@@ -83,6 +86,7 @@ def read_record(table: Table) -> Record:
         payload=None if payload is None else dict(payload.values),
         environment=table.values.get("environment") is True,
         secondary=table.values.get("secondary") is True,
+        store=None if store is None else dict(store.values),
     )
 
 

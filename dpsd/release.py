@@ -7,14 +7,17 @@ fills it again, without a network.
 
 from __future__ import annotations
 
+from dpsd.board import serial_number
 from dpsd.connection import Authentication
+from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Credential, Material
 from dpsd.durable import make_folder, replace_changed
 from dpsd.errors import Problem
 from dpsd.mounts import is_in_memory
 from dpsd.places import Places
-from dpsd.record import Record
-from dpsd.settings import Outputs
+from dpsd.publish import is_released, promised
+from dpsd.record import Record, same_board
+from dpsd.settings import CredentialFiles, Outputs
 from dpsd.text import printable
 
 
@@ -27,31 +30,54 @@ def told(authentication: Authentication, outputs: Outputs, places: Places) -> Au
     return authentication
 
 
+def asks(outputs: Outputs) -> bool:
+    """Tell whether agents are to be given a secret."""
+    return outputs.release_private_key or outputs.connection_string
+
+
 def check_memory(outputs: Outputs, places: Places) -> None:
     """Raise Problem `release-not-in-memory` where a secret would be written to a disk."""
-    asked = outputs.release_private_key or outputs.connection_string
-    if asked and not is_in_memory(places.credentials):
+    if asks(outputs) and not is_in_memory(places.credentials):
         said = f"{printable(places.runtime)} is not in memory, and a secret is given to agents nowhere else"
         raise Problem("release-not-in-memory", said)
 
 
-def release(credential: Credential, outputs: Outputs, record: Record, places: Places) -> None:
-    """Put in memory what the configuration asks for; raises Problem `state-unwritable`.
+def release(credential: Credential, record: Record, places: Places) -> None:
+    """Put in memory what the record promises; raises Problem `state-unwritable`.
 
-    What it does not ask for any more, `publish` removes.
+    What it does not promise any more, `publish` removes.
     """
-    material, files = credential.material, dict[str, bytes]()
-    if outputs.release_private_key:
-        assert material and material.private_key and material.certificate, "see settings.RELEASES"
-        files[places.released_private_key] = material.private_key.reveal()
-        files[places.released_certificate] = material.certificate
-    if outputs.connection_string:
-        assert material and material.primary_key, "see settings.RELEASES"
-        files[places.released_connection_string] = _connection_string(material, record)
+    files = promised(record, places)
     if files:
         make_folder(places.credentials, 0o750)
-    for path, data in files.items():
-        replace_changed(path, data, 0o640)
+    for path in files:
+        replace_changed(path, _content(path, credential.material, record, places), 0o640)
+
+
+def release_again(record: Record, places: Places) -> None:
+    """Keep what an earlier boot promised although the configuration cannot be used, if the credential still can.
+
+    With it the device is ready by its earlier assignment, as always; nothing is done on another board.
+    """
+    if record.store is None or is_released(record, places) or not same_board(record.binding.board, serial_number()):
+        return
+    try:
+        credential = open_credential(CredentialFiles(**record.store), places).of_device(record.binding.registration_id)
+    except (Problem, TypeError, ValueError):
+        return
+    if credential.fingerprint == record.binding.credential and is_in_memory(places.credentials):
+        release(credential, record, places)
+
+
+def _content(path: str, material: Material | None, record: Record, places: Places) -> bytes:
+    assert material, "see settings.RELEASES"
+    if path == places.released_connection_string:
+        return _connection_string(material, record)
+    if path == places.released_certificate:
+        assert material.certificate, "see settings.RELEASES"
+        return material.certificate
+    assert material.private_key, "see settings.RELEASES"
+    return material.private_key.reveal()
 
 
 def _connection_string(material: Material, record: Record) -> bytes:

@@ -249,6 +249,30 @@ def test_without_the_credential_a_boot_is_not_ready_before_it_is_back(board: Boa
         assert released(board) == {"connection_string": connection_string(board)}
 
 
+def test_a_damaged_configuration_does_not_keep_it_from_agents(board: Board, emulator: EmulatorProcess) -> None:
+    ask(board, "connection_string")
+    assert board.dpsctl("provision").returncode == 0
+    reboot(board)
+    board.add("[outputs")
+    since = len(emulator.lines())
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        daemon.await_status("provisioned by an earlier assignment; ")
+        assert released(board) == {"connection_string": connection_string(board)}
+    assert connections(emulator, since) == 0
+
+
+def test_a_damaged_configuration_gives_no_other_key(board: Board) -> None:
+    ask(board, "connection_string")
+    assert board.dpsctl("provision").returncode == 0
+    reboot(board)
+    board.add("[outputs")
+    board.write_key(board.key, "A" * 43 + "=")
+    with Daemon(board) as daemon:
+        daemon.await_status("configuration-invalid")
+    assert (released(board), "READY=1" in daemon.notified) == ({}, False)
+
+
 def test_on_a_disk_nothing_is_written_and_nobody_is_contacted(board: Board, emulator: EmulatorProcess) -> None:
     memory, board.run = board.run, board.folder / "run"
     if is_in_memory(str(board.folder)):

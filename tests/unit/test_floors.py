@@ -150,6 +150,7 @@ SIDEWAYS = {
     ("dpsd.credentials.systemd_credentials", "dpsd.credentials.x509_files"): "systemd's credentials are files",
     ("dpsd.credentials.systemd_credentials", "dpsd.credentials.x509_certificate"): "how large a key's file may be",
     ("dpsd.credentials.systemd_credentials", "dpsd.durable"): "one way to read a file of bounded size",
+    ("dpsd.release", "dpsd.publish"): "what a record promises is given, or taken back",
     ("dpsd.device", "dpsd.release"): "where agents find what they are given",
     ("dpsd.credentials.x509_files", "dpsd.credentials.credential"): "what every store returns",
     ("dpsd.credentials.x509_files", "dpsd.credentials.secret_file"): "one way to open a secret",

@@ -24,7 +24,9 @@ CONNECTIONS = st.builds(
     Connection, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, AUTHENTICATIONS, MQTT, ANY_TEXT, ANY_TEXT, ANY_TEXT
 )
 BINDINGS = st.builds(Binding, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
-RECORDS = st.builds(Record, BINDINGS, OBJECTS, CONNECTIONS, st.none() | OBJECTS, st.booleans(), st.booleans())
+RECORDS = st.builds(
+    Record, BINDINGS, OBJECTS, CONNECTIONS, st.none() | OBJECTS, st.booleans(), st.booleans(), st.none() | OBJECTS
+)
 SENTENCES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=300)
 """What a problem is made of: outside text in it has gone through `printable`."""
 CARRIES = st.builds(Carry, MAYBE, st.booleans(), st.none() | st.floats(0, 1e9), MAYBE)
