@@ -35,15 +35,24 @@ def is_running(status: dict[str, Any] | None) -> bool:
 
 def ask_to_register(places: Places) -> None:
     """Send SIGUSR1 to the daemon; raises Problem `not-running` or `not-permitted`."""
+    _signal(places, signal.SIGUSR1)
+
+
+def ask_to_look(places: Places) -> None:
+    """Send SIGHUP to the daemon, which reads everything again; raises as `ask_to_register`."""
+    _signal(places, signal.SIGHUP)
+
+
+def _signal(places: Places, number: signal.Signals) -> None:
     status = load_status(places)
     if status is None or not is_running(status) or not _lock_is_held(places):
         raise Problem("not-running", "dpsd is not running")
     try:
-        os.kill(status["pid"], signal.SIGUSR1)
+        os.kill(status["pid"], number)
     except ProcessLookupError:
         raise Problem("not-running", "dpsd is not running") from None
     except PermissionError:
-        raise Problem("not-permitted", "only root may ask the daemon to register") from None
+        raise Problem("not-permitted", "only root may send the daemon a signal") from None
 
 
 def _lock_is_held(places: Places) -> bool:

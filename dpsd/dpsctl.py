@@ -230,6 +230,12 @@ def _reset(arguments: Arguments) -> int:
     return EXIT_DONE
 
 
+def _seal(arguments: Arguments) -> int:
+    from dpsd.seal_verb import run_seal
+
+    return run_seal(arguments)
+
+
 def _config(arguments: Arguments) -> int:
     from dpsd.device import load_config, open_device
     from dpsd.ownership import act_as_owner
@@ -279,6 +285,24 @@ VERBS = {
         _reset,
         "forget the assignment, for a return or a golden image",
         {"--credential": "remove the configured credential files too", "--yes": "really do it", **_JSON},
+    ),
+    "seal": Verb(
+        _seal,
+        "encrypt the credential for this device, and remove the plaintext",
+        {
+            "--certificate": "FILE  PEM: the device's certificate first, then its intermediates",
+            "--private-key": "FILE  PEM, not encrypted",
+            "--primary-key": "FILE  base64 of 16 to 64 bytes",
+            "--secondary-key": "FILE  the same",
+            "--source": "NAME  rpi-firmware, systemd or file; default: the first that is there",
+            "--keep": "leave the files with the plaintext",
+            "--systemd": "encrypt by systemd-creds, for credential.store systemd",
+            "--check": "say what is sealed, and whether it can be opened here and now",
+            "--reseal": "seal the present credential anew, by --source if that is given",
+            "--discard": "drop a new credential that has not provisioned yet",
+            **_JSON,
+        },
+        ("[-]",),
     ),
     "config": Verb(_config, "check and print the effective configuration", _JSON),
 }

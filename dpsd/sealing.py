@@ -17,10 +17,11 @@ from dpsd.cipher import encrypt
 from dpsd.connection import Authentication
 from dpsd.credentials.credential import Material
 from dpsd.credentials.material import open_material
-from dpsd.credentials.sealed import derived, load_seal, parts_of, unseal
+from dpsd.credentials.sealed import Unsealed, derived, load_seal, parts_of, unseal
 from dpsd.durable import commit, lock, remove
 from dpsd.errors import Problem
-from dpsd.keys.request import SALT_SIZE, SOURCES
+from dpsd.keys.client import ask
+from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
 from dpsd.keys.sources import prepare
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
@@ -57,6 +58,45 @@ def seal(places: Places, material: Material, source: str | None = None) -> Seale
     with _rights_for_keys(places):
         unseal(load_seal(path), path, places)
     return Sealed(path, header, passed)
+
+
+def reseal(places: Places, source: str | None = None) -> Sealed:
+    """Seal the present credential anew, with no plaintext on the disk; raises as `seal`, and Problem `seal-*`."""
+    with _rights_for_keys(places):
+        present = unseal(load_seal(places.sealed), places.sealed, places).credential
+    assert present.material is not None, "it was opened from memory"
+    return seal(places, present.material, source)
+
+
+def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
+    """Open what is sealed, by the key source and by the daemon's way to it, and yield the path with what it is.
+
+    Raises Problem `not-permitted`, `seal-*`, `key-*`, `firmware-*`, `credential-*`.
+    """
+    if not is_owner(places):
+        raise Problem("not-permitted", "only root may open a sealed credential")
+    for path in (places.sealed, places.candidate):
+        if path == places.sealed or os.path.lexists(path):
+            with _rights_for_keys(places):
+                unsealed = unseal(load_seal(path), path, places)
+            if places.of_device:
+                ask(Derive(unsealed.header.source, unsealed.header.salt), 2)
+            yield path, unsealed
+
+
+def discard(places: Places) -> bool:
+    """Drop a candidate; tell whether there was one. Raises Problem `not-permitted`, `state-unwritable`."""
+    if not is_owner(places):
+        raise Problem("not-permitted", "only root may drop a credential")
+    with as_owner(places):
+        prepare_folders(places)
+        with _alone(places):
+            record = peek_record(places)
+            if record is not None:
+                roll_forward(record, places)
+            there = os.path.lexists(places.candidate)
+            remove(places.candidate)
+    return there
 
 
 def _choose(places: Places, source: str | None) -> tuple[str, dict[str, Problem]]:

@@ -89,7 +89,7 @@ class Machine:
                 if Path(f"/proc/{child}/comm").read_text() == "systemd\n":
                     self._init = child
                     return Path(f"/proc/{child}/root/run/systemd/private").exists()
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue
         return False
 

@@ -74,6 +74,10 @@ class Certificate(Protocol):
     def not_before(self) -> datetime:
         """The moment from which the certificate is valid."""
 
+    @property
+    def not_after(self) -> datetime:
+        """The moment until which the certificate is valid."""
+
     def arm(self, context: ssl.SSLContext) -> None:
         """Put both into a TLS context; raises Problem `credential-*`."""
 

@@ -33,6 +33,11 @@ class X509Memory(NamedTuple):
         """The moment from which the certificate is valid."""
         return self.leaf.not_before
 
+    @property
+    def not_after(self) -> datetime:
+        """The moment until which the certificate is valid."""
+        return self.leaf.not_after
+
     def check_dates(self, now: float) -> None:
         """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
         check_dates(self.leaf, now)

@@ -21,12 +21,16 @@ CERTIFICATE, PRIVATE_KEY = "dpsd.certificate", "dpsd.private_key"
 PRIMARY_KEY, SECONDARY_KEY = "dpsd.primary_key", "dpsd.secondary_key"
 SOURCES = ("/etc/credstore", "/etc/credstore.encrypted")
 """Where systemd looks for a credential that is asked for without a path."""
+DROP_IN = "/etc/systemd/system/dpsd.service.d/50-dpsd-credentials.conf"
+"""What `dpsctl seal --systemd` writes; an owner's own has another name."""
 
 
 def sources(settings: CredentialFiles) -> list[str]:
-    """Return where the credential is kept while no service runs; nothing for another store."""
-    names = (PRIVATE_KEY, PRIMARY_KEY, SECONDARY_KEY, CERTIFICATE) if settings.store == STORE else ()
-    return [f"{folder}/{name}" for folder in SOURCES for name in names]
+    """Return where the credential is kept while no service runs, and what asks for it; nothing for another store."""
+    if settings.store != STORE:
+        return []
+    names = (PRIVATE_KEY, PRIMARY_KEY, SECONDARY_KEY, CERTIFICATE)
+    return [*(f"{folder}/{name}" for folder in SOURCES for name in names), DROP_IN]
 
 
 def observed_files(settings: CredentialFiles) -> list[str]:

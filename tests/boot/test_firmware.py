@@ -1,4 +1,4 @@
-"""A device whose firmware signs, by a stand-in for its command, in the daemon's sandbox."""
+"""A device whose firmware signs, by a stand-in for its command that only the root service can use."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_a_key_in_the_firmware_brings_the_device_up(device: Device, installed: L
     command = machine.root / "usr/bin/rpi-fw-crypto"
     command.write_text(STAND_IN.format(python="/usr/bin/python3", key="/usr/share/otp"))
     command.chmod(0o755)
-    (machine.root / "usr/share/otp").write_bytes((folder / "primary.key").read_bytes())
+    otp = machine.root / "usr/share/otp"
+    otp.touch(0o600)  # root's alone: the daemon can only ask the service
+    otp.write_bytes((folder / "primary.key").read_bytes())
     put(machine.root, "ca.pem", (emulator.folder / "ca.pem").read_bytes())
     scope = json.loads((folder / "device.json").read_text())["idScope"]
     put(machine.root, "dpsd.toml", CONFIGURATION.format(scope=scope).encode())

@@ -30,15 +30,22 @@ def configuration(emulator: Emulator) -> bytes:
 
 
 @pytest.fixture
-def asking(device: Device, installed: Layers, emulator: Emulator) -> Machine:
-    """A device whose service asks for credentials that are not there."""
+def configured(device: Device, installed: Layers, emulator: Emulator) -> Machine:
+    """A device that is to have its credential from systemd."""
     machine = device(installed)
     put(machine.root, "ca.pem", (emulator.folder / "ca.pem").read_bytes())
     put(machine.root, "dpsd.toml", configuration(emulator))
+    (machine.root / "etc/systemd/system/by-systemd.service").write_text(AGENT)
+    return machine
+
+
+@pytest.fixture
+def asking(configured: Machine) -> Machine:
+    """A device whose service asks for credentials that are not there."""
+    machine = configured
     drop_in = machine.root / "etc/systemd/system/dpsd.service.d/credentials.conf"
     drop_in.parent.mkdir()
     drop_in.write_text(f"[Service]\n{LINES}")
-    (machine.root / "etc/systemd/system/by-systemd.service").write_text(AGENT)
     machine.boot()
     return machine
 
@@ -81,3 +88,25 @@ def test_a_missing_one_fails_no_unit_and_a_sealed_one_serves_dpsd_and_agents(
     asking.run("systemctl", "stop", "dpsd.service")
     asking.run("dpsctl", "reset", "--credential", "--yes")
     assert asking.run("find", "/etc/credstore", "/etc/credstore.encrypted", "-name", "dpsd.*") == ""
+
+
+def test_one_command_encrypts_it_and_lets_systemd_hand_it_over(configured: Machine, emulator: Emulator) -> None:
+    source = emulator.folder / "devices/x509-group"
+    for name, mode in (("device.pem", 0o644), ("device.key", 0o600)):
+        put(configured.root, name, (source / name).read_bytes(), mode)
+    configured.boot()
+    files = ("--certificate=/etc/dpsd/device.pem", "--private-key=/etc/dpsd/device.key")
+    said = configured.run("dpsctl", "seal", "--systemd", *files)
+    assert "wrote /etc/credstore.encrypted/dpsd.private_key\n" in said and "removed /etc/dpsd/device.key\n" in said
+    configured.run("systemctl", "restart", "--no-block", "dpsd.service")
+    eventually(lambda: configured.is_active("dpsd.service"), "provisioned", within=60)
+    assert '"store": "systemd"' in configured.run("cat", "/var/lib/dpsd/connection.json")
+    secret = (source / "device.key").read_text().splitlines()[1]
+    assert configured.attempt("grep", "-rlF", secret, "/etc", "/var/lib") == (1, "")
+    access = configured.run("stat", "--format=%a %U", "/etc/credstore.encrypted/dpsd.private_key").strip()
+    assert access == "600 root"
+    configured.run("systemctl", "start", "by-systemd.service")
+    configured.run("systemctl", "stop", "dpsd.service")
+    configured.run("dpsctl", "reset", "--credential", "--yes")
+    assert configured.attempt("find", "/etc/credstore", "/etc/credstore.encrypted", "-name", "dpsd.*").output == ""
+    assert configured.attempt("test", "-e", "/etc/systemd/system/dpsd.service.d/50-dpsd-credentials.conf").status == 1

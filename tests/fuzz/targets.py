@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import credentials, emulator, files, network, session
+from tests.fuzz import credentials, emulator, files, network, sealed, session
 
 Target = Callable[[bytes], None]
 
@@ -19,6 +19,7 @@ TARGETS: dict[str, Target] = {
     **session.TARGETS,
     **files.TARGETS,
     **credentials.TARGETS,
+    **sealed.TARGETS,
     **emulator.TARGETS,
 }
 

@@ -15,12 +15,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cryptography
 import pytest
 
+from dpsd.credentials import open_credential
+from dpsd.credentials.material import Material, Secret
+from dpsd.errors import Problem
 from dpsd.places import Places
-from dpsd.publish import load_record, prepare_folders, publish, raise_flag
+from dpsd.publish import load_record, prepare_folders, promote, publish, raise_flag
 from dpsd.record import Record, render_record
-from tests.unit.examples import CHECKOUT, CONNECTION, RECORD
+from dpsd.sealing import seal
+from dpsd.settings import CredentialFiles
+from tests.unit.examples import CHECKOUT, CONNECTION, DEVICE_KEY, GROUP_KEY, RECORD
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -40,6 +46,18 @@ places = Places((folder + "/dpsd.toml",), folder + "/state", folder + "/run")
 for path in reset(places, credential=True):
     pass
 """
+SEAL = f"""{START}
+sys.path.append({str(Path(cryptography.__file__).parents[1])!r})
+from dpsd.credentials.material import Material, Secret
+from dpsd.places import Places
+from dpsd.plaintext import from_files, remove_secrets
+from dpsd.sealing import seal
+folder = sys.argv[2]
+places = Places((folder + "/dpsd.toml",), folder + "/state", folder + "/run")
+plaintext = from_files({{"primary_key": folder + "/plaintext"}})
+seal(places, plaintext.material, "file")
+remove_secrets(plaintext, None)
+"""
 CALLS = "openat,write,fsync,fchmod,/^(rename|unlink|mkdir)"
 OLD = RECORD
 NEW = Record(
@@ -49,6 +67,7 @@ NEW = Record(
     {"modelId": "b" * 9999},
     True,
 )
+KEYS = CredentialFiles("symmetric_key", "sealed", None, None, None, None)
 NEWER_WITHOUT = NEW._replace(payload=None, environment=False)
 
 Fresh = Callable[[], Path]
@@ -179,3 +198,57 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
             ), call
         seen.add(frozenset(left))
     assert len(seen) > 8
+
+
+def sealed(folder: Path, key: str) -> str:
+    """Seal a key; return its fingerprint."""
+    return seal(places(folder), Material(primary_key=Secret(key.encode())), "file").header.fingerprint
+
+
+def fingerprint_in(folder: Path) -> str | None:
+    """Of the sealed credential, None where none can be opened."""
+    try:
+        return open_credential(KEYS, places(folder)).fingerprint
+    except Problem as problem:
+        assert problem.code in ("seal-missing", "key-source-missing")
+        return None
+
+
+def test_a_sealing_cut_at_any_call_leaves_the_plaintext_or_a_seal_that_opens(fresh: Fresh) -> None:
+    def start() -> Path:
+        folder = fresh()
+        (folder / "plaintext").write_text(DEVICE_KEY)
+        return folder
+
+    wanted, ends = sealed(fresh(), DEVICE_KEY), set()
+    for call, folder in cuts(SEAL, start):
+        plaintext, found = (folder / "plaintext").exists(), fingerprint_in(folder)
+        assert found in (None, wanted) and (plaintext or found == wanted), call
+        ends.add((plaintext, found))
+        assert sealed(folder, DEVICE_KEY) == wanted == fingerprint_in(folder), f"it can be done again after {call}"
+    assert ends == {(True, None), (True, wanted), (False, wanted)}
+
+
+def test_a_candidate_cut_off_while_it_is_promoted_is_in_use_if_the_record_is_its_own(fresh: Fresh) -> None:
+    fingerprints: list[str] = []
+
+    def start() -> Path:
+        folder = fresh()
+        old = sealed(folder, DEVICE_KEY)
+        publish(OLD._replace(binding=OLD.binding._replace(credential=old)), places(folder))
+        fingerprints[:] = [old, sealed(folder, GROUP_KEY)]
+        return folder
+
+    start()
+    old, new = fingerprints
+    record = NEW._replace(binding=NEW.binding._replace(credential=new))
+    seen = set()
+    for call, folder in cuts(PUBLISH, start, render_record(record)):
+        left = load_record(places(folder))[0]
+        assert left is not None and left.binding.credential in (old, new), call
+        seen.add((left.binding.credential, fingerprint_in(folder)))
+        promote(left, places(folder))
+        assert fingerprint_in(folder) == left.binding.credential, call
+        candidate = Path(places(folder).candidate).exists()
+        assert candidate == (left.binding.credential == old), call
+    assert seen == {(old, old), (new, old), (new, new)}

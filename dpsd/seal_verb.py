@@ -1,0 +1,150 @@
+"""`dpsctl seal`: what it is asked, in which order it acts, and what it says. Floor 5."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from dpsd.config import Effective
+from dpsd.credentials.sealed import Unsealed
+from dpsd.daemon import ask_to_look
+from dpsd.door import Arguments, UsageError
+from dpsd.errors import EXIT_DONE, Problem
+from dpsd.handing_over import hand_over
+from dpsd.keys.request import SOURCES
+from dpsd.places import Places
+from dpsd.plaintext import (
+    INPUTS,
+    SIZE_LIMIT,
+    Plaintext,
+    configured_files,
+    effective,
+    from_files,
+    from_text,
+    remove_secrets,
+)
+from dpsd.reset import FLASH
+from dpsd.sealing import Sealed, check, discard, reseal, seal
+from dpsd.text import printable
+
+_ALONE = ("--check", "--reseal", "--discard")
+
+
+def run_seal(arguments: Arguments) -> int:
+    """Do what the arguments say; raises UsageError and Problem."""
+    given = {name: arguments.options[option] for name in INPUTS if (option := _option(name)) in arguments.options}
+    asked = [option for option in _ALONE if arguments.has(option)]
+    from_input = arguments.operands == ["-"]
+    if len(asked) + bool(given) + from_input > 1 or (arguments.operands and not from_input):
+        raise UsageError(f"one of: files, - for standard input, {', '.join(_ALONE)}")
+    if arguments.options.get("--source", SOURCES[0]) not in SOURCES:
+        raise UsageError(f"--source is one of: {' '.join(SOURCES)}")
+    if asked:
+        _ACTIONS[asked[0]](arguments)
+        return EXIT_DONE
+    found = effective(arguments.places)
+    plaintext = from_text(sys.stdin.buffer.read(SIZE_LIMIT + 1)) if from_input else _from_files(given, found)
+    if arguments.has("--systemd"):
+        _hand_over(plaintext)
+    else:
+        _show_sealed(seal(arguments.places, plaintext.material, arguments.options.get("--source")), arguments.places)
+    _clean(plaintext, found, arguments)
+    _tell_daemon(arguments)
+    return EXIT_DONE
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _from_files(given: dict[str, str], found: Effective | None) -> Plaintext:
+    """Read what is named, or else what the configuration names."""
+    paths = given or (configured_files(found) if found is not None else {})
+    if not paths:
+        raise UsageError("say what to seal: --certificate and --private-key, or --primary-key, or - for standard input")
+    return from_files(paths)
+
+
+def _show_sealed(done: Sealed, places: Places) -> None:
+    for source, problem in done.passed.items():
+        print(f"not by {source}: {printable(problem.sentence)}")
+    board = f"board {done.header.board}" if done.header.board else "a board without a serial number"
+    print(f"sealed as {printable(done.path)} by {done.header.source}, for {board}; it opens")
+    if done.path == places.candidate:
+        print("the credential in use stays until this one has provisioned; see: dpsctl status")
+
+
+def _hand_over(plaintext: Plaintext) -> None:
+    for path in hand_over(plaintext.material):
+        print(f"wrote {path}")
+    subprocess.run(["systemctl", "daemon-reload"], check=False)
+    print("it counts after: systemctl restart dpsd")
+
+
+def _clean(plaintext: Plaintext, found: Effective | None, arguments: Arguments) -> None:
+    """Remove the plaintext where nothing needs it, and say which lines of the configuration do."""
+    store = "systemd" if arguments.has("--systemd") else "sealed"
+    changes = _changes(found, store)
+    if changes:
+        print("\n".join(["the configuration does not use it yet; change it so:", *changes]))
+    if arguments.has("--keep"):
+        return
+    gone, kept = remove_secrets(plaintext, found)
+    for path in gone:
+        print(f"removed {printable(path)}")
+    if gone:
+        print(FLASH)
+    if kept:
+        print(f"kept, since the configuration names it: {printable(' '.join(kept), 1000)}")
+        print("after the change, the same command with these files by option removes what is left")
+
+
+def _changes(found: Effective | None, store: str) -> list[str]:
+    """Return what to change so that the configuration uses the store, nothing if it does or there is none."""
+    if found is None or found.config.credential.store == store:
+        return []
+    settings = {f"credential.{name}_file": name for name in INPUTS}
+    named = [(key, value.origin) for key, value in found.values.items() if key in settings and value.value is not None]
+    lines = [f"  remove {key} ({origin})" for key, origin in named]
+    return [*lines, f'  set credential.store = "{store}" ({found.values["credential.store"].origin})']
+
+
+def _check(arguments: Arguments) -> None:
+    for path, unsealed in check(arguments.places):
+        print("\n".join(_described(path, unsealed)))
+
+
+def _described(path: str, unsealed: Unsealed) -> list[str]:
+    header, credential = unsealed
+    lines = [
+        f"{printable(path)}: it opens here and now, and its parts belong together",
+        f"  source: {header.source}",
+        f"  board: {printable(header.board) or 'without a serial number'}",
+        f"  type: {header.type}",
+    ]
+    if credential.x509 is None:
+        return [*lines, f"  keys: {len(credential.keys)}"]
+    end = credential.x509.not_after
+    return [*lines, f"  CN: {printable(credential.common_name)}", f"  ends: {end:%Y-%m-%d %H:%M} UTC"]
+
+
+def _reseal(arguments: Arguments) -> None:
+    _show_sealed(reseal(arguments.places, arguments.options.get("--source")), arguments.places)
+    _tell_daemon(arguments)
+
+
+def _discard(arguments: Arguments) -> None:
+    done = discard(arguments.places)
+    print("dropped the new credential; the one in use stays" if done else "there is no new credential to drop")
+    _tell_daemon(arguments)
+
+
+def _tell_daemon(arguments: Arguments) -> None:
+    try:
+        ask_to_look(arguments.places)
+    except Problem as problem:
+        if problem.code != "not-running":
+            raise
+
+
+_ACTIONS = {"--check": _check, "--reseal": _reseal, "--discard": _discard}
