@@ -48,10 +48,12 @@ STATE: dict[str, Access] = {
     "history.json": Access(0o644),
     "payload.json": Access(0o640, shared=True),
     "private": Access(0o700),
+    "private/keys": Access(0o700),
     "private/agents": Access(0o2700, shared=True),
     "private/*": Access(0o600),
     "imported.toml": Access(0o644),
 }
+KEYS: dict[str, Access] = {"": Access(0o700), "*": Access(0o600)}
 RUNTIME: dict[str, Access] = {
     "": Access(0o755),
     "status.json": Access(0o644),

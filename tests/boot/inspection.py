@@ -9,7 +9,7 @@ from machine import Machine
 from tests import sweep
 from tests.boot.lab import daemon_group, group_id, user_id
 
-STATE, RUNTIME = "var/lib/dpsd", "run/dpsd"
+STATE, RUNTIME, KEYS = "var/lib/dpsd", "run/dpsd", "var/lib/dpsd-keys"
 SAID = (
     ("journalctl", "--no-pager", "--boot", "--output=export"),
     ("systemctl", "show", "--all", "dpsd.service"),
@@ -37,6 +37,7 @@ def check_access(machine: Machine) -> None:
     owner, agents = user_id(machine.root, "dpsd"), group_id(machine.root, "dpsd-agents")
     sweep.check_modes(machine.inside / STATE, sweep.STATE, owner, agents)
     sweep.check_modes(machine.inside / RUNTIME, sweep.RUNTIME, owner, agents)
+    sweep.check_modes(machine.inside / KEYS, sweep.KEYS, 0)
     for path in (path for pattern in SECRETS for path in (machine.root / "etc/dpsd").glob(pattern)):
         found = path.stat()
         if found.st_mode & 0o137 or found.st_uid != 0 or found.st_gid not in (0, daemon_group(machine.root)):

@@ -24,6 +24,7 @@ from dpsd.emulator.faults import parse_faults
 from dpsd.emulator.switches import Switches
 from dpsd.errors import PROBLEMS
 from dpsd.explanations import FOLLOWS, explain
+from dpsd.keys.request import SOURCES
 from dpsd.outputs import FORMATS
 from dpsd.places import CONFIGURATION, IDENTITY_SOCKET, Places
 from dpsd.protocol.error_codes import FAILED, REFUSED
@@ -247,12 +248,13 @@ def _headings(path: Path) -> set[str]:
 
 def test_the_threat_model_has_every_store_and_for_each_the_same_attackers() -> None:
     text = (DOCS / "security.md").read_text()
-    found = re.findall(r"^With `type = \"(\w+)\"`:\n\n(\|.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r'^With `\w+ = "(\w+)"`[^\n]*:\n\n(\|.*?)\n\n', text, re.MULTILINE | re.DOTALL)
     tables = {kind: [row.strip("|").split("|") for row in table.splitlines()] for kind, table in found}
-    for kind, rows in tables.items():
-        assert {cell.strip(" `") for cell in rows[0][1:]} == {store for known, store in STORES if known == kind}
+    for rows in tables.values():
         assert all(len(row) == len(rows[0]) and all(map(str.strip, row)) for row in rows)
-    assert tables.keys() == {kind for kind, _ in STORES}
+    stores = {(kind, cell.strip(" `")) for kind, rows in tables.items() for cell in rows[0][1:]}
+    plain = {(kind, store) for kind, store in STORES if store != "sealed"}
+    assert stores == plain | {("sealed", source) for source in SOURCES}
     first, *others = ([row[0] for row in rows[2:-1]] for rows in tables.values())
     assert all(attackers == first for attackers in others)
 

@@ -15,6 +15,7 @@ from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Certificate, Credential
 from dpsd.errors import Problem
 from dpsd.settings import CredentialFiles
+from tests import canaries
 from tests.unit.authority import (
     NOT_AFTER,
     NOT_BEFORE,
@@ -34,6 +35,7 @@ P256 = bytes.fromhex("2a8648ce3d030107")
 def open_pair(folder: Path, certificate: bytes | None, key: bytes) -> Credential:
     """Put both in place (None: no certificate) and open them."""
     certificate_file = folder / "device.pem"
+    canaries.note(key, "the key", certificate_file)
     if certificate is not None:
         certificate_file.write_bytes(certificate)
     key_file = put_secret(folder / "device.key", key)
