@@ -50,6 +50,7 @@ STATE: dict[str, Access] = {
     "private": Access(0o700),
     "private/keys": Access(0o700),
     "private/agents": Access(0o2700, shared=True),
+    "private/agents/*": Access(0o640, shared=True),
     "private/*": Access(0o600),
     "imported.toml": Access(0o644),
 }
@@ -62,6 +63,10 @@ RUNTIME: dict[str, Access] = {
     "credentials/*": Access(0o640, shared=True),
 }
 """Whatever is below the state and the runtime directory stands here: the first row that fits counts."""
+
+
+DRAFT = re.compile(r"\.([^/]+)\.new$")
+"""A file that is being written, which may be read by no more than the whole one."""
 
 
 class LeakError(AssertionError):
@@ -110,7 +115,11 @@ def check_modes(folder: Path, table: dict[str, Access], owner: int, agents: int 
     owner, agents: ids of the user and of the group that share.
     """
     for path in [folder, *folder.rglob("*")] if folder.exists() else []:
-        name, found = str(path.relative_to(folder)).removeprefix("."), path.lstat()
+        name = "" if path == folder else DRAFT.sub(r"\1", str(path.relative_to(folder)))
+        try:
+            found = path.lstat()
+        except FileNotFoundError:  # a draft that has become the file
+            continue
         access = next((table[pattern] for pattern in table if fnmatch(name, pattern)), None)
         if access is None:
             raise LeakError(f"no table says who may read {path}")

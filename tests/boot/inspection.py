@@ -46,5 +46,6 @@ def check_access(machine: Machine) -> None:
 
 def processes(machine: Machine) -> Iterator[int]:
     """Yield the processes of the daemon's unit, as this machine numbers them."""
-    for listed in machine.cgroup.rglob("dpsd.service/cgroup.procs"):
-        yield from map(int, listed.read_text().split())
+    for above in ("*/", ""):  # named parts only: other groups come and go
+        for listed in machine.cgroup.glob(f"{above}system.slice/dpsd.service/cgroup.procs"):
+            yield from map(int, listed.read_text().split())
