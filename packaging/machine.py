@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from command import run
 from failure import Failure
 from network import Network
-from nspawn import QUIET
+from nspawn import QUIET, run_in
 
 BOOT = ("--boot", "--console=read-only", "--resolv-conf=off", "--timezone=off", "--link-journal=no")
 # --root: in a chroot, the root of nspawn's mounts is not the machine's.
@@ -59,7 +58,7 @@ class Machine:
                 [
                     *QUIET,
                     *BOOT,
-                    f"--machine={self.name}",
+                    f"--machine={self.cgroup.name}",  # two of one name are refused
                     f"--directory={self.root}",
                     f"--network-namespace-path={self.network.path}",
                 ],
@@ -174,15 +173,5 @@ def install(root: Path, package: Path) -> None:
     """Install a package into a root that is not booted, with the root's own dpkg."""
     target = root / "root" / package.name
     target.write_bytes(package.read_bytes())
-    run(
-        [
-            *QUIET,
-            "--private-network",
-            "--console=pipe",
-            f"--directory={root}",
-            "dpkg",
-            "--install",
-            f"/root/{package.name}",
-        ]
-    )
+    run_in(root, ["dpkg", "--install", f"/root/{package.name}"])
     target.unlink()

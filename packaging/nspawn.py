@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def run_in(root: Path, arguments: Sequence[str | Path], *, folder: str = "/", ti
             "--private-network",
             "--console=pipe",
             f"--chdir={folder}",
+            # Two of one name at the same time are refused, and without a name the root's folder gives it.
+            f"--machine=dpsd-{uuid.uuid4().hex[:12]}",
             f"--directory={root}",
             *arguments,
         ],
