@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from dpsd.clock import boot_clock, clock_offset, was_set
 from dpsd.connection import Connection, Mqtt
+from dpsd.credentials.credential import Certificate
 from dpsd.device import Device, open_device
 from dpsd.errors import Problem, Retry
 from dpsd.hub_check import check_hub
@@ -21,7 +22,7 @@ from dpsd.progress import Carry, Done, Noted, Orders, Registered, Watch
 from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
-from dpsd.record import Binding, Record, same_board
+from dpsd.record import Binding, Record, Validity, same_board
 from dpsd.registering import register
 from dpsd.release import asks, check_memory, release, release_again
 from dpsd.settings import Network
@@ -217,7 +218,12 @@ def _record(device: Device, assignment: Assignment, transport: str | None, secon
     )
     environment = device.config.outputs.environment
     store = device.config.credential._asdict() if asks(device.config.outputs) else None
-    return Record(device.binding, device.inputs, connection, assignment.payload, environment, secondary, store)
+    dates, payload = _validity(device.credential.x509), assignment.payload
+    return Record(device.binding, device.inputs, connection, payload, environment, secondary, store, dates)
+
+
+def _validity(x509: Certificate | None) -> Validity | None:
+    return None if x509 is None else Validity(x509.not_before.timestamp(), x509.not_after.timestamp())
 
 
 def _mqtt(network: Network, assignment: Assignment, transport: str | None) -> Mqtt:

@@ -95,11 +95,26 @@ def _status_lines(status: dict[str, Any] | None, provisioned: bool, places: Plac
     lines.append(f"doing: {printable(status.get('step'))}")
     problem, moment = _problem(status), _next_try(status)
     if problem is not None:
-        lines += [f"problem: {problem.code}: {sentence}" for sentence in (problem.sentence, *problem.also)]
-        lines.append(f"hint: {problem.hint}")
+        lines += _problem_lines("problem", problem)
+    lines += _certificate_lines(status)
     if moment is not None:
         lines.append(f"next try: in {max(0, round(moment - time.clock_gettime(time.CLOCK_BOOTTIME)))} s")
     return lines
+
+
+def _problem_lines(name: str, problem: Problem) -> list[str]:
+    said = [f"{name}: {problem.code}: {sentence}" for sentence in (problem.sentence, *problem.also)]
+    return [*said, f"hint: {problem.hint}"]
+
+
+def _certificate_lines(status: dict[str, Any]) -> list[str]:
+    """Return when the certificate ends, and what is to be done where that is near."""
+    told = status.get("certificate")
+    if not isinstance(told, dict):
+        return []
+    problem = _problem(told)
+    ends = f"certificate: ends {printable(told.get('not_after'))}"
+    return [ends] if problem is None else [ends, *_problem_lines("warning", problem)]
 
 
 def _next_try(status: dict[str, Any]) -> float | None:

@@ -100,8 +100,11 @@ MEANINGS = {
         "The device certificate's first day lies ahead of the clock. Mostly it is the clock."
     ),
     "certificate-expired": (
-        "The device certificate's last day is over by the clock. Seen only when the device must register: an "
-        "earlier assignment stays."
+        "The device certificate's last day is over by the clock. An earlier assignment stays, and the device is ready "
+        "by it, but IoT Hub and DPS refuse the certificate."
+    ),
+    "certificate-ends-soon": (
+        "The end of the device certificate is 30, 7 or 1 days away by the clock. Nothing has failed yet."
     ),
     "registration-id-invalid": (
         "The registration id has a character that DPS does not allow, is too long, or the certificate's CN is so."

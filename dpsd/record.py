@@ -15,6 +15,8 @@ from dpsd.shape import ShapeError, Table, parse_object
 from dpsd.text import printable
 
 VERSION = 1
+LAST_MOMENT = 253402300799
+"""The end of the year 9999 in seconds since 1970: RFC 5280 uses it for a certificate without an end."""
 
 
 class Binding(NamedTuple):
@@ -36,9 +38,17 @@ class NewerRecordError(ShapeError):
     """Written by a later version of the program."""
 
 
+class Validity(NamedTuple):
+    """When a certificate begins and ends, in seconds since 1970."""
+
+    not_before: float
+    not_after: float
+
+
 class Record(NamedTuple):
     """inputs: by path, as `dpsd.inputs` observes them. payload: what a custom allocation sent back. secondary: of two
     symmetric keys, DPS took the secondary one. store: of [credential] what opens it, where agents are given some of it.
+    validity: of the certificate, None with keys, and in records of versions that did not write it.
     """
 
     binding: Binding
@@ -48,6 +58,7 @@ class Record(NamedTuple):
     environment: bool
     secondary: bool = False
     store: dict[str, Any] | None = None
+    validity: Validity | None = None
 
 
 def encode_record(record: Record) -> dict[str, Any]:
@@ -60,6 +71,7 @@ def encode_record(record: Record) -> dict[str, Any]:
         "environment": record.environment,
         "secondary": record.secondary,
         "store": record.store,
+        "validity": None if record.validity is None else record.validity._asdict(),
     }
 
 
@@ -87,6 +99,7 @@ def read_record(table: Table) -> Record:
         environment=table.values.get("environment") is True,
         secondary=table.values.get("secondary") is True,
         store=None if store is None else dict(store.values),
+        validity=_read_validity(table.optional_table("validity")),
     )
 
 
@@ -98,3 +111,12 @@ def _read_binding(table: Table) -> Binding:
         table.string("credential"),
         table.optional_string("board") or "",
     )
+
+
+def _read_validity(table: Table | None) -> Validity | None:
+    if table is None:
+        return None
+    begin, end = table.optional_number("not_before"), table.optional_number("not_after")
+    if begin is None or end is None or max(abs(begin), abs(end)) > LAST_MOMENT:
+        raise ShapeError(f"{table.path}: expected the moments not_before and not_after")
+    return Validity(begin, end)

@@ -7,11 +7,14 @@ import os
 from typing import Any
 
 from dpsd.clock import boot_clock, rfc3339, wall_clock
-from dpsd.durable import replace
+from dpsd.durable import load, replace
 from dpsd.errors import Problem, encode_problem
+from dpsd.expiry import Nearing, nearing
 from dpsd.journal import INFO, NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
+from dpsd.record import Validity
+from dpsd.shape import ShapeError, parse_object
 
 
 class Status:
@@ -21,6 +24,7 @@ class Status:
         self._path = places.status
         self._owned = False
         self._notifier = notifier
+        self._said = self._besides = ""
         self._document: dict[str, Any] = {
             "version": 1,
             "pid": os.getpid(),
@@ -32,11 +36,29 @@ class Status:
             "finished": 0,
             "problem": None,
             "next_try": None,
+            "certificate": None,
         }
 
     def own(self) -> None:
-        """From now on this process holds the state directory: the status file is its own."""
+        """From now on this process holds the state directory: the status file is its own.
+
+        What an earlier daemon of this boot said of the certificate is known from there, and not logged again.
+        """
         self._owned = True
+        self._document["certificate"] = _earlier_certificate(self._path)
+
+    def certificate(self, validity: Validity | None) -> None:
+        """Tell when the certificate ends, and that the end is near; a threshold that is reached is logged once."""
+        near = None if validity is None else nearing(validity, wall_clock())
+        before, told = self._document["certificate"], _certificate(validity, near)
+        besides = "" if near is None else f"; {near.problem}"
+        if besides != self._besides:
+            self._besides = besides
+            self._show()
+        if near is not None and _threshold(told) != _threshold(before):
+            log_problem(near.problem)
+        if told != before:
+            self._change(certificate=told)
 
     def starting_attempt(self, number: int) -> None:
         self._change(state="attempting", attempt=number, next_try=None)
@@ -67,10 +89,12 @@ class Status:
     def waiting(self, problem: Problem, delay: float | None) -> None:
         """Refresh STATUS= with the seconds that are left."""
         kept = "provisioned by an earlier assignment; " if self._document["provisioned"] else ""
-        self._notifier.status(f"{kept}{self._next(delay)}; {problem.code}: {problem.sentence}")
+        self._said = f"{kept}{self._next(delay)}; {problem}"
+        self._show()
 
     def stopped(self) -> None:
-        self._notifier.status("stopped")
+        self._said = "stopped"
+        self._show()
         self._change(state="stopped", step="stopped", next_try=None)
 
     def _next(self, delay: float | None) -> str:
@@ -81,7 +105,11 @@ class Status:
 
     def _tell(self, text: str, priority: int = INFO) -> None:
         log(priority, text)
-        self._notifier.status(text)
+        self._said = text
+        self._show()
+
+    def _show(self) -> None:
+        self._notifier.status(self._said + self._besides)
 
     def _change(self, **values: Any) -> None:
         if values.get("state", self._document["state"]) != self._document["state"]:
@@ -93,3 +121,23 @@ class Status:
             replace(self._path, json.dumps(self._document, indent=1).encode() + b"\n", 0o644)
         except Problem as problem:
             log_problem(problem)
+
+
+def _certificate(validity: Validity | None, near: Nearing | None) -> dict[str, Any] | None:
+    if validity is None:
+        return None
+    threshold, problem = (None, None) if near is None else (near.threshold, encode_problem(near.problem))
+    return {"not_after": rfc3339(validity.not_after), "threshold": threshold, "problem": problem}
+
+
+def _threshold(told: dict[str, Any] | None) -> tuple[Any, Any]:
+    """Return which threshold of which certificate was told."""
+    return (None, None) if told is None else (told.get("not_after"), told.get("threshold"))
+
+
+def _earlier_certificate(path: str) -> dict[str, Any] | None:
+    try:
+        found = parse_object(load(path) or b"").optional_table("certificate")
+    except ShapeError:
+        return None
+    return None if found is None else dict(found.values)

@@ -57,6 +57,9 @@ ATTEMPT_LIMIT = 300
 """Seconds until an attempt is killed."""
 REFRESH_INTERVAL = 10
 """Seconds between two refreshes of STATUS= while waiting."""
+READY_LOOK_INTERVAL = 30
+"""Seconds between two looks at the files of an assignment, and at the end of its certificate: a few calls of stat, and
+no more often than the watchdog wakes the daemon anyway."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -89,7 +92,7 @@ class Supervisor:
         self._attempts = 0
         self._finished = 0
         self._waiting = Wait(self._selector)
-        self._refresh_at = 0.0
+        self._refresh_at = self._look_at = 0.0
         self._ping_at = time.monotonic()
         self._exit_status: int | None = None
 
@@ -136,6 +139,7 @@ class Supervisor:
     def _is_of_today(self, record: Record) -> bool:
         """Tell whether the record was made on this board, of the files that count now, none changed since, and agents
         have what it says."""
+        self._waiting.remember(list(record.inputs))
         here = _is_of_this_board(record) and is_released(record, self._places)
         return here and set(self._places.configuration) <= record.inputs.keys() and unchanged(record.inputs)
 
@@ -150,6 +154,8 @@ class Supervisor:
         self._waiting.end()
         self._waiting.forget_failures()
         self._carry, self._forced, self._unpublished = Carry(), False, None
+        self._look_at = time.monotonic() + READY_LOOK_INTERVAL
+        self._status.certificate(record.validity)
 
     # Attempts
 
@@ -258,6 +264,7 @@ class Supervisor:
             raise
         self._write_history()
         self._carry = owed
+        self._waiting.remember(list(record.inputs))
         if owed.check_hub:
             self._waiting.until = time.monotonic()
         elif self._look_for_candidate(record):
@@ -334,6 +341,16 @@ class Supervisor:
             self._try_again()
         elif self._worker is None and self._waiting.problem is not None:
             self._look_around(self._waiting.problem, now)
+        if self._ready and now >= self._look_at:
+            self._look_at = now + READY_LOOK_INTERVAL
+            self._look_after(self._record)
+
+    def _look_after(self, record: Record | None) -> None:
+        """While ready: say when the certificate's end comes near, and try what an outside renewer has put in place."""
+        self._status.certificate(None if record is None else record.validity)
+        idle = self._worker is None and self._waiting.problem is None and self._waiting.until is None
+        if idle and self._waiting.files_changed():
+            self._try_again()
 
     def _look_around(self, problem: Problem, now: float) -> None:
         """While waiting: try again when something changed that decides, and keep STATUS= fresh."""
@@ -378,6 +395,8 @@ class Supervisor:
             moments.append(self._ping_at)
         if self._locked and (due := self._history.seconds_until_due()) is not None:
             moments.append(now + due)
+        if self._ready:
+            moments.append(self._look_at)
         if self._worker is not None:
             moments.append(self._deadline)
         else:

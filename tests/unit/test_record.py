@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dpsd.connection import Authentication, Connection, Mqtt, encode_connection, parse_connection
 from dpsd.errors import PROBLEMS, Problem, encode_problem
 from dpsd.progress import Carry, Done, Event, Failed, Step, Watch, encode_event, parse_event, parse_problem
-from dpsd.record import Binding, Record, encode_record, parse_record, render_record
+from dpsd.record import LAST_MOMENT, Binding, Record, Validity, encode_record, parse_record, render_record
 from dpsd.shape import ShapeError, Table
 from tests.unit.examples import ANY_TEXT, CONNECTION, JSON_VALUES, RECORD
 
@@ -24,9 +24,10 @@ CONNECTIONS = st.builds(
     Connection, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, AUTHENTICATIONS, MQTT, ANY_TEXT, ANY_TEXT, ANY_TEXT
 )
 BINDINGS = st.builds(Binding, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
-RECORDS = st.builds(
-    Record, BINDINGS, OBJECTS, CONNECTIONS, st.none() | OBJECTS, st.booleans(), st.booleans(), st.none() | OBJECTS
-)
+MOMENTS = st.floats(-LAST_MOMENT, LAST_MOMENT)
+VALIDITIES = st.none() | st.builds(Validity, MOMENTS, MOMENTS)
+MAYBE_OBJECT, FLAGS = st.none() | OBJECTS, st.booleans()
+RECORDS = st.builds(Record, BINDINGS, OBJECTS, CONNECTIONS, MAYBE_OBJECT, FLAGS, FLAGS, MAYBE_OBJECT, VALIDITIES)
 SENTENCES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=300)
 """What a problem is made of: outside text in it has gone through `printable`."""
 CARRIES = st.builds(Carry, MAYBE, st.booleans(), st.none() | st.floats(0, 1e9), MAYBE)
@@ -114,6 +115,19 @@ def test_a_problem_with_a_wrong_part_is_refused(changed: dict[str, Any], said: s
     assert parse_problem(Table(written)).sentence == "said"
     with pytest.raises(ShapeError, match=said):
         parse_problem(Table({**written, **changed}))
+
+
+def test_a_record_of_a_version_that_knew_less_is_valid() -> None:
+    document = encode_record(RECORD)
+    del document["validity"]
+    assert parse_record(json.dumps(document)) == RECORD
+
+
+@pytest.mark.parametrize("moment", [None, "soon", float("nan"), 1e14])
+def test_a_record_with_an_odd_end_is_refused(moment: object) -> None:
+    document = {**encode_record(RECORD), "validity": {"not_before": 0, "not_after": moment}}
+    with pytest.raises(ShapeError, match="validity"):
+        parse_record(json.dumps(document))
 
 
 def test_a_record_says_its_version() -> None:
