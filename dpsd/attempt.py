@@ -8,6 +8,7 @@ to disk here.
 
 from __future__ import annotations
 
+import os
 from typing import NoReturn
 
 from dpsd.clock import boot_clock, clock_offset, was_set
@@ -22,6 +23,7 @@ from dpsd.progress import Carry, Done, Noted, Orders, Registered, Watch
 from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
+from dpsd.publish import peek_renewed
 from dpsd.record import Binding, Record, Validity, same_board
 from dpsd.registering import register
 from dpsd.release import asks, check_memory, release, release_again
@@ -41,15 +43,18 @@ _BY_THE_CLOCK_WITH_KEYS = {"dps-unauthorized", "mqtt-unauthorized", "hub-refused
 """What else it makes with symmetric keys, whose tokens expire by the clock."""
 
 
-def attempt(places: Places, previous: Record | None, orders: Orders, report: Report) -> Done:
+def attempt(
+    places: Places, previous: Record | None, orders: Orders, report: Report, pair: tuple[str, str] | None = None
+) -> Done:
     """Make one attempt.
 
-    previous: the earlier record, kept if its binding is the same and nothing forces a registration. Raises Problem.
+    previous: the earlier record, kept if its binding is the same and nothing forces a registration. pair: a certificate
+    and its key in other files than the configured ones. Raises Problem.
     """
     try:
-        device = open_device(places, report, TOKEN_PATIENCE, candidate=orders.candidate)
+        device = _open_device(places, report, orders.candidate, pair)
         check_memory(device.config.outputs, places)
-        done = _attempt(device, places, previous, orders, report)
+        done = _attempt(device, places, _renewed(places, device) or previous, orders, report)
     except Problem as problem:
         if orders.candidate:
             problem.sentence = f"the newly sealed credential: {problem.sentence}"
@@ -81,6 +86,21 @@ def _attempt(device: Device, places: Places, previous: Record | None, orders: Or
     except Problem as problem:
         problem.window = _window(places, device)
         _raise_as_of_the_clock(problem, doubted, device, offset)
+
+
+def _open_device(places: Places, report: Report, candidate: bool, pair: tuple[str, str] | None) -> Device:
+    try:
+        return open_device(places, report, TOKEN_PATIENCE, candidate=candidate, pair=pair)
+    except Problem as problem:
+        if problem.code == "credential-mismatch" and pair is None and os.path.lexists(places.renewed):
+            problem.hint = "a renewal was cut short, finish it: sudo dpsctl renew"
+        raise
+
+
+def _renewed(places: Places, device: Device) -> Record | None:
+    """Return the record of a renewal that has just put the credential in its place."""
+    found = peek_renewed(places)
+    return found if found is not None and _still_holds(found, device) else None
 
 
 def _with_transport(carry: Carry, previous: Record) -> Carry:

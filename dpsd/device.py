@@ -48,17 +48,25 @@ def load_config(places: Places) -> Effective:
 
 
 def open_device(
-    places: Places, report: Report = lambda event: None, patience: float = 0, *, candidate: bool = False
+    places: Places,
+    report: Report = lambda event: None,
+    patience: float = 0,
+    *,
+    candidate: bool = False,
+    pair: tuple[str, str] | None = None,
 ) -> Device:
     """Load the configuration and open the credential; raises Problem, all of them of this device's own making.
 
     patience: seconds to wait for a token's device. candidate: with a sealed credential that is to take the place of
-    the present one, whose place it then has in `inputs`.
+    the present one, whose place it then has in `inputs`. pair: a certificate and its key in other files.
     """
     report(Step("reading the configuration"))
     paths = [*places.configuration, *configuration_files(places.configuration)]
     inputs = {path: observe(path) for path in paths}
     config = load_config(places).config
+    if pair is not None:
+        files_of = config.credential._replace(certificate_file=pair[0], private_key_file=pair[1])
+        config = config._replace(credential=files_of)
     files = _credential_files(config, places)
     report(Watch({path: signature(path) for path in files}))
     public = (config.credential.certificate_file, public_file())

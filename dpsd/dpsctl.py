@@ -76,6 +76,32 @@ def _reprovision(arguments: Arguments) -> int:
     return EXIT_DONE
 
 
+def _renew(arguments: Arguments) -> int:
+    """Try new files by a registration and put them in place; without any, finish what was cut short."""
+    from dpsd.foreground import publish_renewed, tell
+    from dpsd.ownership import act_as_owner
+    from dpsd.renewal import Pair, configured, finish, is_pending, renew
+
+    places, certificate = arguments.places, arguments.options.get("--certificate")
+    private_key, pending = arguments.options.get("--private-key"), is_pending(arguments.places)
+    if certificate is None and (private_key is not None or not pending):
+        raise UsageError("write: dpsctl renew --certificate FILE [--private-key FILE]; there is nothing to finish")
+    settings = configured(places)
+    if (settings.type, settings.store) != ("x509", "files"):
+        raise UsageError(f"renew replaces files; the credential is {settings.type} in the store {settings.store}")
+    pair = Pair(settings.certificate_file or "", settings.private_key_file or "")
+    if {os.path.realpath(path) for path in (certificate, private_key) if path} & {*map(os.path.realpath, pair.staged)}:
+        raise UsageError("give the new files other names: FILE.new beside the old ones is where they wait")
+    if pending and finish(places, pair):
+        print("finished the renewal that was cut short: dpsd publishes it at its next start, or reload")
+    if certificate is not None:
+        record = renew(places, pair, certificate, private_key, tell)
+        act_as_owner(places)
+        publish_renewed(places)
+        print(f"renewed: {record.connection.device_id} at {record.connection.iothub_hostname}")
+    return EXIT_DONE
+
+
 def _status(arguments: Arguments) -> int:
     status = load_status(arguments.places)
     provisioned = is_provisioned(arguments.places)
@@ -276,6 +302,15 @@ VERBS = {
         _provision, "one attempt now, with its progress", {"--force": "register even if nothing changed", **_JSON}
     ),
     "reprovision": Verb(_reprovision, "ask the running daemon to register again", _JSON),
+    "renew": Verb(
+        _renew,
+        "try another certificate and put it in the place of the old one",
+        {
+            "--certificate": "FILE  the new certificate, with its chain",
+            "--private-key": "FILE  its private key, where that is another one, too",
+            **_JSON,
+        },
+    ),
     "status": Verb(_status, "what the daemon is doing; exit status 3 when not provisioned", _JSON),
     "show": Verb(_show, "print the IoT Hub connection", {"--format": "NAME  json (default) or env", **_JSON}),
     "wait": Verb(

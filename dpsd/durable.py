@@ -80,11 +80,7 @@ def remove(path: str) -> None:
 def set_aside(path: str) -> str:
     """Move a file that cannot be used to `PATH.unusable`, and return that name."""
     aside = unusable(path)
-    try:
-        os.replace(path, aside)
-        _flush_folder(os.path.dirname(path))
-    except OSError as error:
-        raise _unwritable(path, error) from None
+    move(path, aside)
     return aside
 
 

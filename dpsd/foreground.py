@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 
 from dpsd.attempt import attempt
 from dpsd.connection import Connection
+from dpsd.daemon import ask_to_look
 from dpsd.durable import lock
 from dpsd.errors import Problem
 from dpsd.journal import INFO, log, log_problem
@@ -13,6 +15,10 @@ from dpsd.ownership import is_owner
 from dpsd.places import Places
 from dpsd.progress import Event, Orders, Step
 from dpsd.publish import has_candidate, load_record, prepare_folders, promote, publish, raise_flag
+
+PUBLISH_LIMIT = 60
+"""Seconds for the daemon to publish what is registered already."""
+_LOOK_INTERVAL = 0.2
 
 
 def provision_here(places: Places, *, force: bool) -> Connection:
@@ -30,17 +36,37 @@ def provision_here(places: Places, *, force: bool) -> Connection:
             log_problem(unreadable)
         if previous is not None:
             promote(previous, places)
-        done = attempt(places, previous, Orders(force=force), _tell)
+        done = attempt(places, previous, Orders(force=force), tell)
         publish(done.record, places)
         raise_flag(places)
         if has_candidate(done.record, places):
-            done = attempt(places, done.record, Orders(candidate=True), _tell)
+            done = attempt(places, done.record, Orders(candidate=True), tell)
             publish(done.record, places)
         return done.record.connection
     finally:
         os.close(holding)
 
 
-def _tell(event: Event) -> None:
+def publish_renewed(places: Places) -> None:
+    """Have the record of a renewed credential published, here or by the daemon; it takes no packet. Raises Problem."""
+    try:
+        provision_here(places, force=False)
+    except Problem as problem:
+        if problem.code != "state-locked":
+            raise
+        ask_to_look(places)
+        _await_daemon(places)
+
+
+def _await_daemon(places: Places) -> None:
+    end = time.monotonic() + PUBLISH_LIMIT
+    while os.path.lexists(places.renewed):
+        if time.monotonic() >= end:
+            raise Problem("timeout", "the new credential is registered and in place, but dpsd has not published it yet")
+        time.sleep(_LOOK_INTERVAL)
+
+
+def tell(event: Event) -> None:
+    """Show a person the steps."""
     if isinstance(event, Step):
         log(INFO, event.text)

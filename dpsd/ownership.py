@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from dpsd.places import Places
 
@@ -48,6 +50,33 @@ def as_owner(places: Places) -> Iterator[None]:
         os.seteuid(0)
         os.setegid(group)
         os.setgroups(groups)
+
+
+def in_owners_process(places: Places, deed: Callable[[], bytes]) -> bytes:
+    """Do `deed` in a process that becomes the state directory's owner for good; return what it returns, if it does."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _do_as_owner(places, deed, writing)
+    os.close(writing)
+    try:
+        with os.fdopen(reading, "rb") as pipe:
+            return pipe.read()
+    finally:
+        os.waitpid(child, 0)
+
+
+def _do_as_owner(places: Places, deed: Callable[[], bytes], writing: int) -> NoReturn:
+    try:
+        act_as_owner(places)
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(deed())
+        os._exit(0)
+    except KeyboardInterrupt:
+        os._exit(130)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
 
 
 def is_owner(places: Places) -> bool:

@@ -66,6 +66,11 @@ class Places(NamedTuple):
         return self.state == STATE_DIRECTORY
 
     @property
+    def renewed(self) -> str:
+        """The assignment of a renewed credential that is not yet in its place, or not yet published."""
+        return f"{self.private}/renewed.json"
+
+    @property
     def connection_json(self) -> str:
         return f"{self.state}/connection.json"
 

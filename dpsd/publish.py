@@ -60,8 +60,17 @@ def _unreadable(why: str, aside: str) -> Problem:
 
 def peek_record(places: Places) -> Record | None:
     """Return the record if there is one to be read; touches nothing."""
+    return _peek(places.record)
+
+
+def peek_renewed(places: Places) -> Record | None:
+    """Return the record of a renewal that is not yet published, if there is one; touches nothing."""
+    return _peek(places.renewed)
+
+
+def _peek(path: str) -> Record | None:
     try:
-        return parse_record(load(places.record) or b"")
+        return parse_record(load(path) or b"")
     except ShapeError:
         return None
 
@@ -77,6 +86,9 @@ def publish(record: Record, places: Places) -> bool:
     written = [_put(decides)]
     promote(record, places)
     written += [_put(file) for file in others]
+    renewed = peek_renewed(places)
+    if renewed is not None and renewed.binding == record.binding:
+        remove(places.renewed)
     return any(written)
 
 

@@ -55,7 +55,8 @@ def wipe(paths: Iterable[str]) -> Iterator[str]:
 
 def state_files(places: Places) -> list[str]:
     """Return all that dpsd writes, in the order in which it goes."""
-    committed = [places.connection_env, places.connection_json, places.payload_json, places.history, places.record]
+    published = [places.connection_env, places.connection_json, places.payload_json, places.history]
+    committed = [*published, places.renewed, places.record]
     born = [*map(newborn, committed), newborn(places.payload_json, places.agents_staging)]
     aside = [unusable(places.record), *kept_aside(places.record)]
     released = [*map(newborn, places.released), *places.released]
@@ -74,7 +75,9 @@ def credential_files(places: Places) -> list[str]:
         settings.pin_file,
         settings.certificate_file,
     )
-    return [path for path in named if path is not None] + sources(settings) + sealed_files(places)
+    there = [path for path in named if path is not None]
+    staged = [f"{os.path.realpath(path)}.new" for path in there]
+    return [*there, *staged, *sources(settings), *sealed_files(places)]
 
 
 def sealed_files(places: Places) -> list[str]:

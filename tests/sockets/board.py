@@ -101,6 +101,8 @@ class Board:
         path, born = self.folder / name, self.folder / f"{name}.born"
         born.touch(mode=0o600)
         born.write_text(text)
+        if "PRIVATE KEY" in text:
+            canaries.note(text, f"what is in {name}", path, born, Path(f"{path}.new"))
         return born.rename(path)
 
     def use_websocket(self) -> None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests import canaries
 from tests.emulator_process import ROOT
-from tests.sockets.board import Board
+from tests.sockets.board import Board, environment
 
-RECIPE = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs/certificates.md").read_text(), re.MULTILINE | re.DOTALL)
+PAGE = (ROOT / "docs/certificates.md").read_text()
+RECIPE = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-@pytest.mark.parametrize("authority", ["root.pem", "factory.pem"])
-def test_a_device_with_certificates_of_the_recipe_is_provisioned(board: Board, authority: str) -> None:
+RENEW, SIGN = (re.findall(rf"^```sh {name}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL) for name in ("renew", "sign"))
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+
+
+def enroll(board: Board, authority: str) -> Path:
+    """Run the recipe, have the group of its authority at the emulator, and give the board its device; return where."""
     bench = board.folder / "bench"
     bench.mkdir()
     (recipe,) = RECIPE
@@ -29,5 +36,28 @@ def test_a_device_with_certificates_of_the_recipe_is_provisioned(board: Board, a
     board.use_certificate()
     place = board.emulator.device("x509-group")
     board.config.write_text(board.config.read_text().replace(f"{place}/device", f"{bench}/pi-0001"))
+    return bench
+
+
+@pytest.mark.parametrize("authority", ["root.pem", "factory.pem"])
+def test_a_device_with_certificates_of_the_recipe_is_provisioned(board: Board, authority: str) -> None:
+    enroll(board, authority)
     ended = board.dpsctl("provision")
     assert ended.stdout.startswith("provisioned: pi-0001 at "), ended.stderr
+
+
+def test_the_recipe_to_renew_registers_with_a_new_key(board: Board) -> None:
+    bench = enroll(board, "factory.pem")
+    assert board.dpsctl("provision").returncode == 0
+    before = [(bench / f"pi-0001.{kind}").read_bytes() for kind in ("pem", "key")]
+    python, *words = board.command("dpsd.dpsctl")
+    module, places = shlex.join([python, *words[:2]]), shlex.join(words[2:])
+    script = [f'id=pi-0001\ndpsctl() {{ {module} "$@" {places}; }}\n', *SIGN, *RENEW]
+    ended = subprocess.run(
+        ["sh", "-eu"], input="".join(script), cwd=bench, env=environment(), text=True, capture_output=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.endswith("\n") and "renewed: pi-0001 at " in ended.stdout
+    after = [(bench / f"pi-0001.{kind}").read_bytes() for kind in ("pem", "key")]
+    assert all(one != other for one, other in zip(before, after, strict=True))
+    assert not (bench / "fresh.key").exists()
