@@ -19,12 +19,12 @@ from dpsd.errors import Problem, Retry
 from dpsd.hub_check import check_hub
 from dpsd.mounts import volatile_kind
 from dpsd.places import Places
-from dpsd.progress import Carry, Done, Noted, Orders, Registered, Watch
+from dpsd.progress import Carry, Done, Noted, Orders, Registered, Step, Watch
 from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
 from dpsd.publish import peek_renewed
-from dpsd.record import Binding, Record, Validity, same_board
+from dpsd.record import Binding, Record, Validity, differences, same_board, updated
 from dpsd.registering import register
 from dpsd.release import asks, check_memory, release, release_again
 from dpsd.settings import Network
@@ -54,13 +54,18 @@ def attempt(
     try:
         device = _open_device(places, report, orders.candidate, pair)
         check_memory(device.config.outputs, places)
-        done = _attempt(device, places, _renewed(places, device) or previous, orders, report)
+        previous = _renewed(places, device) or previous
+        if previous is not None:
+            device = device._replace(details=updated(previous.details, device.details))
+        done = _attempt(device, places, previous, orders, report)
     except Problem as problem:
         if orders.candidate:
             problem.sentence = f"the newly sealed credential: {problem.sentence}"
         if previous is not None and problem.kind.retry is Retry.CONFIGURATION:
             release_again(previous, places)
         raise
+    for sentence in differences(previous.details, device.details) if previous is not None else ():
+        report(Step(sentence))
     release(device.credential, done.record, places)
     return done
 
@@ -238,8 +243,8 @@ def _record(device: Device, assignment: Assignment, transport: str | None, secon
     )
     environment = device.config.outputs.environment
     store = device.config.credential._asdict() if asks(device.config.outputs) else None
-    dates, payload = _validity(device.credential.x509), assignment.payload
-    return Record(device.binding, device.inputs, connection, payload, environment, secondary, store, dates)
+    dates, payload, details = _validity(device.credential.x509), assignment.payload, device.details
+    return Record(device.binding, device.inputs, connection, payload, environment, secondary, store, dates, details)
 
 
 def _validity(x509: Certificate | None) -> Validity | None:

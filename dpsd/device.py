@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from dpsd.board import serial_number
+from dpsd.board import board_details, serial_number
 from dpsd.board_names import value_of
 from dpsd.config import Effective, parse_config
 from dpsd.configuration_files import load_layers
@@ -18,7 +18,7 @@ from dpsd.inputs import configuration_files, observe, signature
 from dpsd.places import CONFIGURATION, Places
 from dpsd.progress import Step, Watch
 from dpsd.protocol.identifiers import check_registration_id, fill_template
-from dpsd.record import Binding
+from dpsd.record import Binding, Details
 from dpsd.release import told
 from dpsd.settings import Config, check_payload
 from dpsd.shape import ShapeError, parse_object
@@ -38,6 +38,7 @@ class Device(NamedTuple):
     payload: dict[str, Any] | None
     binding: Binding
     inputs: dict[str, Any]
+    details: Details = Details()
 
 
 def load_config(places: Places) -> Effective:
@@ -85,7 +86,7 @@ def open_device(
         credential = credential.of_device(registration_id)
     endpoint = str(config.dps.global_endpoint)
     binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint, serial_number())
-    return Device(config, credential, _payload(config), binding, inputs)
+    return Device(config, credential, _payload(config), binding, inputs, board_details(places.state))
 
 
 def _await_token(path: str, patience: float, report: Report) -> None:

@@ -122,7 +122,7 @@ def _status_lines(status: dict[str, Any] | None, provisioned: bool, places: Plac
     problem, moment = _problem(status), _next_try(status)
     if problem is not None:
         lines += _problem_lines("problem", problem)
-    lines += _certificate_lines(status)
+    lines += [*_certificate_lines(status), *_board_lines(status)]
     if moment is not None:
         lines.append(f"next try: in {max(0, round(moment - time.clock_gettime(time.CLOCK_BOOTTIME)))} s")
     return lines
@@ -141,6 +141,13 @@ def _certificate_lines(status: dict[str, Any]) -> list[str]:
     problem = _problem(told)
     ends = f"certificate: ends {printable(told.get('not_after'))}"
     return [ends] if problem is None else [ends, *_problem_lines("warning", problem)]
+
+
+def _board_lines(status: dict[str, Any]) -> list[str]:
+    told = status.get("board")
+    words = {name: printable(value) for name, value in told.items() if value} if isinstance(told, dict) else {}
+    said = [f"{name.replace('_', ' ')} {words[name]}" for name in ("model", "serial_number", "card") if name in words]
+    return [f"board: {', '.join(said)}"] if said else []
 
 
 def _next_try(status: dict[str, Any]) -> float | None:

@@ -38,6 +38,34 @@ class NewerRecordError(ShapeError):
     """Written by a later version of the program."""
 
 
+class Details(NamedTuple):
+    """What else tells boards and cards apart, each empty where there is none. Never decides, only compared and told.
+
+    rpi_machine_id: is told nobody, since some derive a disk's key from it. card: the CID of the SD card or eMMC.
+    """
+
+    model: str = ""
+    rpi_machine_id: str = ""
+    card: str = ""
+
+
+def differences(before: Details, now: Details) -> list[str]:
+    """Return a sentence for each detail that was known before and is another one now, or that is given only now."""
+    found = []
+    if now.model and before.model != now.model:
+        found.append(f"the board's model is {now.model}" + (f", it was {before.model}" if before.model else ""))
+    if now.rpi_machine_id and before.rpi_machine_id != now.rpi_machine_id:
+        found.append(f"the firmware gives {'another' if before.rpi_machine_id else 'an'} rpi-machine-id")
+    if now.card and before.card != now.card:
+        found.append(f"the card is {now.card}" + (f", it was {before.card}" if before.card else ""))
+    return found
+
+
+def updated(before: Details, now: Details) -> Details:
+    """Return what is known now, and of what is not given any more what was known before."""
+    return Details(*(new or old for old, new in zip(before, now, strict=True)))
+
+
 class Validity(NamedTuple):
     """When a certificate begins and ends, in seconds since 1970."""
 
@@ -48,7 +76,8 @@ class Validity(NamedTuple):
 class Record(NamedTuple):
     """inputs: by path, as `dpsd.inputs` observes them. payload: what a custom allocation sent back. secondary: of two
     symmetric keys, DPS took the secondary one. store: of [credential] what opens it, where agents are given some of it.
-    validity: of the certificate, None with keys, and in records of versions that did not write it.
+    validity: of the certificate, None with keys, and in records of versions that did not write it. details: of the
+    board and the card.
     """
 
     binding: Binding
@@ -59,6 +88,7 @@ class Record(NamedTuple):
     secondary: bool = False
     store: dict[str, Any] | None = None
     validity: Validity | None = None
+    details: Details = Details()
 
 
 def encode_record(record: Record) -> dict[str, Any]:
@@ -72,6 +102,7 @@ def encode_record(record: Record) -> dict[str, Any]:
         "secondary": record.secondary,
         "store": record.store,
         "validity": None if record.validity is None else record.validity._asdict(),
+        "details": record.details._asdict(),
     }
 
 
@@ -100,6 +131,7 @@ def read_record(table: Table) -> Record:
         secondary=table.values.get("secondary") is True,
         store=None if store is None else dict(store.values),
         validity=_read_validity(table.optional_table("validity")),
+        details=_read_details(table.optional_table("details") or Table({})),
     )
 
 
@@ -111,6 +143,10 @@ def _read_binding(table: Table) -> Binding:
         table.string("credential"),
         table.optional_string("board") or "",
     )
+
+
+def _read_details(table: Table) -> Details:
+    return Details(*(table.optional_string(name) or "" for name in Details._fields))
 
 
 def _read_validity(table: Table | None) -> Validity | None:

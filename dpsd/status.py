@@ -13,7 +13,7 @@ from dpsd.expiry import Nearing, nearing
 from dpsd.journal import INFO, NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
-from dpsd.record import Validity
+from dpsd.record import Details, Validity
 from dpsd.shape import ShapeError, parse_object
 
 
@@ -37,6 +37,7 @@ class Status:
             "problem": None,
             "next_try": None,
             "certificate": None,
+            "board": None,
         }
 
     def own(self) -> None:
@@ -59,6 +60,12 @@ class Status:
             log_problem(near.problem)
         if told != before:
             self._change(certificate=told)
+
+    def board(self, serial_number: str, details: Details) -> None:
+        """Tell which board and card this is."""
+        told = {"serial_number": serial_number, "model": details.model, "card": details.card}
+        if told != self._document["board"]:
+            self._change(board=told)
 
     def starting_attempt(self, number: int) -> None:
         self._change(state="attempting", attempt=number, next_try=None)

@@ -26,13 +26,13 @@ import selectors
 import signal
 import time
 
-from dpsd.board import serial_number
+from dpsd.board import board_details, serial_number
 from dpsd.clock import boot_clock
 from dpsd.durable import lock
 from dpsd.errors import EXIT_DONE, NOT_FAILED, Problem, Retry
 from dpsd.history import History
 from dpsd.inputs import configuration_files, unchanged
-from dpsd.journal import log_problem
+from dpsd.journal import NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Step, Watch, encode_orders
@@ -47,7 +47,7 @@ from dpsd.publish import (
     publish,
     raise_flag,
 )
-from dpsd.record import Record, same_board
+from dpsd.record import Record, differences, same_board, updated
 from dpsd.shape import ShapeError
 from dpsd.status import Status
 from dpsd.wait import LOOK_INTERVAL, Wait
@@ -130,6 +130,7 @@ class Supervisor:
             if self._record is not None and self._is_of_today(self._record):
                 self._become_ready(self._record)
                 self._write_history()
+                self._compare_details(self._record)
                 self._look_for_candidate(self._record)
             else:
                 self._start_attempt()
@@ -156,6 +157,24 @@ class Supervisor:
         self._carry, self._forced, self._unpublished = Carry(), False, None
         self._look_at = time.monotonic() + READY_LOOK_INTERVAL
         self._status.certificate(record.validity)
+        self._status.board(record.binding.board, record.details)
+
+    def _compare_details(self, record: Record) -> None:
+        """Tell what is new about board and card, once: it is written down then. An attempt does that by itself."""
+        details = updated(record.details, board_details(self._places.state))
+        for sentence in differences(record.details, details):
+            log(NOTICE, sentence)
+        if details != record.details:
+            self._record = record._replace(details=details)
+            self._status.board(record.binding.board, details)
+            self._note(self._record)
+
+    def _note(self, record: Record) -> None:
+        """Write down what is worth knowing; that it cannot be written changes nothing else."""
+        try:
+            keep(record, self._places)
+        except Problem as unwritable:
+            log_problem(unwritable)
 
     # Attempts
 

@@ -13,7 +13,6 @@ from dpsd.emulator.authority import Issued, issue_device, load
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 from tests.sockets.test_renewed_files import chain, credential_of, intermediate, issue
-from tests.unit.authority import put_secret
 
 
 @pytest.fixture
@@ -136,7 +135,9 @@ def cut(board: Board, old: Issued) -> Callable[[int], Issued]:
         for name, text in list(zip(("device.pem", "device.key"), before, strict=True))[renames:]:
             (board.folder / name).rename(board.folder / f"{name}.new")
             board.put(name, text.decode())
-        put_secret(board.state / "private/renewed.json", noted)
+        renewed = board.state / "private/renewed.json"
+        renewed.touch(mode=0o600)
+        renewed.write_bytes(noted)
         return new
 
     return after

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from dpsd.connection import Authentication, Connection, Mqtt, encode_connection, parse_connection
 from dpsd.errors import PROBLEMS, Problem, encode_problem
 from dpsd.progress import Carry, Done, Event, Failed, Step, Watch, encode_event, parse_event, parse_problem
-from dpsd.record import LAST_MOMENT, Binding, Record, Validity, encode_record, parse_record, render_record
+from dpsd.record import (
+    LAST_MOMENT,
+    Binding,
+    Details,
+    Record,
+    Validity,
+    differences,
+    encode_record,
+    parse_record,
+    render_record,
+    updated,
+)
 from dpsd.shape import ShapeError, Table
 from tests.unit.examples import ANY_TEXT, CONNECTION, JSON_VALUES, RECORD
 
@@ -26,8 +37,11 @@ CONNECTIONS = st.builds(
 BINDINGS = st.builds(Binding, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
 MOMENTS = st.floats(-LAST_MOMENT, LAST_MOMENT)
 VALIDITIES = st.none() | st.builds(Validity, MOMENTS, MOMENTS)
+DETAILS = st.builds(Details, ANY_TEXT, ANY_TEXT, ANY_TEXT)
 MAYBE_OBJECT, FLAGS = st.none() | OBJECTS, st.booleans()
-RECORDS = st.builds(Record, BINDINGS, OBJECTS, CONNECTIONS, MAYBE_OBJECT, FLAGS, FLAGS, MAYBE_OBJECT, VALIDITIES)
+RECORDS = st.builds(
+    Record, BINDINGS, OBJECTS, CONNECTIONS, MAYBE_OBJECT, FLAGS, FLAGS, MAYBE_OBJECT, VALIDITIES, DETAILS
+)
 SENTENCES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=300)
 """What a problem is made of: outside text in it has gone through `printable`."""
 CARRIES = st.builds(Carry, MAYBE, st.booleans(), st.none() | st.floats(0, 1e9), MAYBE)
@@ -117,9 +131,34 @@ def test_a_problem_with_a_wrong_part_is_refused(changed: dict[str, Any], said: s
         parse_problem(Table({**written, **changed}))
 
 
+PI = Details("Raspberry Pi 4 Model B Rev 1.5", "", "0353445343313647")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (PI, PI, []),
+        (PI, PI._replace(rpi_machine_id="00ff"), ["the firmware gives an rpi-machine-id"]),
+        (
+            PI._replace(rpi_machine_id="1"),
+            PI._replace(rpi_machine_id="2"),
+            ["the firmware gives another rpi-machine-id"],
+        ),
+        (PI, PI._replace(card="27"), ["the card is 27, it was 0353445343313647"]),
+        (PI, Details(), []),
+        (Details(), PI, ["the board's model is Raspberry Pi 4 Model B Rev 1.5", "the card is 0353445343313647"]),
+    ],
+)
+def test_details_are_compared_where_both_sides_have_them_and_new_ones_told(
+    before: Details, now: Details, said: list[str]
+) -> None:
+    assert differences(before, now) == said
+    assert differences(updated(before, now), now) == []
+
+
 def test_a_record_of_a_version_that_knew_less_is_valid() -> None:
     document = encode_record(RECORD)
-    del document["validity"]
+    del document["validity"], document["details"]
     assert parse_record(json.dumps(document)) == RECORD
 
 
