@@ -288,6 +288,8 @@ def _config(arguments: Arguments) -> int:
     from dpsd.device import load_config, open_device
     from dpsd.ownership import act_as_owner
 
+    if arguments.has("--image"):
+        return _image(arguments.options["--image"])
     act_as_owner(arguments.places)
     effective = load_config(arguments.places)
     for key, value in effective.values.items():
@@ -296,6 +298,16 @@ def _config(arguments: Arguments) -> int:
             print(f"{key} = {json.dumps(shown)}  # {value.origin}")
     device = open_device(arguments.places)
     print(f"# registration id: {device.binding.registration_id}")
+    return EXIT_DONE
+
+
+def _image(root: str) -> int:
+    from dpsd.image import check_image
+
+    if not os.path.isdir(root):
+        raise UsageError(f"{printable(root)} is not a folder")
+    check_image(os.path.realpath(root).rstrip("/"))
+    print("nothing is in this image that only one board may have")
     return EXIT_DONE
 
 
@@ -361,7 +373,11 @@ VERBS = {
         },
         ("[-]",),
     ),
-    "config": Verb(_config, "check and print the effective configuration", _JSON),
+    "config": Verb(
+        _config,
+        "check and print the effective configuration",
+        {"--image": "ROOT  instead, look for what must not be in the image at ROOT", **_JSON},
+    ),
 }
 
 

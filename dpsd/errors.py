@@ -108,6 +108,7 @@ PROBLEMS: dict[str, Kind] = {
         Retry.REFUSED, EXIT_CONFIGURATION, "renew the device certificate, and check the board's clock"
     ),
     "certificate-ends-soon": _local("renew it: put a new one in place, or run dpsctl renew; see docs/certificates.md"),
+    "image-unsafe": _local("remove what is listed, and look again: dpsctl config --image ROOT"),
     "registration-id-invalid": _local("set dps.registration_id to lower-case letters, digits and - . _ :"),
     "registration-id-unavailable": _local("use another value in dps.registration_id; see dpsd.toml(5)"),
     "registration-id-mismatch": _local("set dps.registration_id to the certificate's CN, or leave it out"),

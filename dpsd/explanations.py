@@ -106,6 +106,10 @@ MEANINGS = {
     "certificate-ends-soon": (
         "The end of the device certificate is 30, 7 or 1 days away by the clock. Nothing has failed yet."
     ),
+    "image-unsafe": (
+        "The image holds what belongs to one board, or what every board made from it would share: state, keys, seal "
+        "secrets, a machine id; or a configuration that others may write. All of it is listed at once."
+    ),
     "registration-id-invalid": (
         "The registration id has a character that DPS does not allow, is too long, or the certificate's CN is so."
     ),

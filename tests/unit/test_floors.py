@@ -110,6 +110,7 @@ FLOORS = {
     "dpsd.history": 3,
     "dpsd.fleet_keys": 3,
     "dpsd.hub_check": 3,
+    "dpsd.image": 3,
     "dpsd.publish": 3,
     "dpsd.renewal": 3,
     "dpsd.reset": 3,

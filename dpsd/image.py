@@ -1,0 +1,139 @@
+"""`dpsctl config --image`: what must not be in an image that many boards are made from. Floor 3.
+
+Names are resolved inside of the image as its own kernel would, and nothing outside of it is read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+
+from dpsd.config import Layer, parse_config
+from dpsd.durable import load
+from dpsd.errors import Problem, ProtocolError
+from dpsd.inputs import TEXT_LIMIT
+from dpsd.places import CONFIGURATION, KEYS_DIRECTORY, Places
+from dpsd.protocol.sas import parse_key
+from dpsd.text import printable
+
+LINK_LIMIT = 40
+FOLDERS = ("/etc/dpsd", "/boot/firmware/dpsd", "/boot/dpsd", "/etc/credstore", "/etc/credstore.encrypted")
+"""Where credentials lie."""
+_LOCKS = {os.path.basename(path) for path in (Places().lock, Places().seal_lock)}
+_KEYS = ("private_key_file", "primary_key_file", "secondary_key_file", "group_key_file", "pin_file")
+
+
+def check_image(root: str) -> None:
+    """Raise Problem `image-unsafe` with each thing that must not be in the image at `root`, and what to do."""
+    found = list(dict.fromkeys(_findings(root)))
+    if found:
+        raise Problem("image-unsafe", found[0], also=tuple(found[1:]))
+
+
+def resolve(root: str, path: str) -> str:
+    """Return where `path` of the image is, following links inside of it; raises Problem `image-unsafe` for a loop."""
+    place, ahead, links = "", path.split("/")[::-1], 0
+    while ahead:
+        name = ahead.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            place = os.path.dirname(place).rstrip("/")
+            continue
+        if os.path.islink(f"{root}{place}/{name}"):
+            links += 1
+            if links > LINK_LIMIT:
+                raise Problem("image-unsafe", f"{printable(path)}: has too many links; remove them")
+            target = os.readlink(f"{root}{place}/{name}")
+            place = "" if target.startswith("/") else place
+            ahead += target.split("/")[::-1]
+        else:
+            place = f"{place}/{name}"
+    return f"{root}{place}" or "/"
+
+
+def _findings(root: str) -> Iterator[str]:
+    yield from _state(root)
+    for path in ("/var/lib/systemd/credential.secret", *_files(root, KEYS_DIRECTORY)):
+        if os.path.lexists(resolve(root, path)):
+            yield f"{printable(path)}: opens what is sealed; remove it, each board makes its own"
+    if re.match(rb"[0-9a-f]{32}", load(resolve(root, "/etc/machine-id"), TEXT_LIMIT) or b""):
+        yield "/etc/machine-id: every board would have this id; empty it: truncate --size=0 /etc/machine-id"
+    for folder in FOLDERS:
+        for path in _files(root, folder):
+            yield from _credential(root, path)
+    yield from _configuration(root)
+
+
+def _state(root: str) -> Iterator[str]:
+    for path in _files(root, Places().state):
+        if path in CONFIGURATION:
+            yield f"{path}: was imported on one board; remove it"
+        elif path.endswith(".sealed"):
+            yield f"{printable(path)}: a sealed credential; remove it, seal on the device"
+        elif os.path.basename(path) not in _LOCKS:
+            yield f"{printable(path)}: is of one board; remove it: dpsctl reset --yes, before the image is taken"
+
+
+def _credential(root: str, path: str) -> Iterator[str]:
+    text = load(resolve(root, path), TEXT_LIMIT) or b""
+    in_store = path.startswith("/etc/credstore") and os.path.basename(path).startswith("dpsd.")
+    if in_store or b"PRIVATE KEY" in text or path.lower().endswith((".p12", ".pfx")) or _is_key(text):
+        yield f"{printable(path)}: holds a key, which every board would have; remove it"
+
+
+def _is_key(text: bytes) -> bool:
+    try:
+        parse_key(text)
+    except ProtocolError:
+        return False
+    return True
+
+
+def _configuration(root: str) -> Iterator[str]:
+    layers: list[Layer] = []
+    for place in CONFIGURATION:
+        for path in [one for one in _files(root, place) if one.endswith(".toml")] if place.endswith("/") else [place]:
+            here = resolve(root, path)
+            if os.path.lexists(here):
+                yield from _writers(root, path)
+                layers.append(Layer(path, (load(here, TEXT_LIMIT) or b"").decode("utf-8", "replace")))
+    try:
+        credential = parse_config(layers).config.credential
+    except Problem as problem:
+        # What is missing here, a later file or an import gives.
+        yield from (one for one in (problem.sentence, *problem.also) if ": is missing" not in one)
+        return
+    for name in _KEYS:
+        path = getattr(credential, name)
+        if path is not None and os.path.lexists(resolve(root, path)):
+            yield f"{printable(path)}: is credential.{name}, and every board would have it; remove it"
+
+
+def _writers(root: str, path: str) -> Iterator[str]:
+    """Say of a configuration file and the folders above it whether others than root could change them."""
+    while path != "/":
+        found = os.stat(resolve(root, path), follow_symlinks=False)
+        sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+        if found.st_mode & 0o022 and not sticky:
+            yield f"{printable(path)}: may be written by others than root; mend it: chmod go-w"
+        if found.st_uid not in (0, os.geteuid()):
+            yield f"{printable(path)}: belongs to user {found.st_uid}; mend it: chown root"
+        path = os.path.dirname(path)
+
+
+def _files(root: str, folder: str) -> list[str]:
+    """Return the names, as the image has them, of all files below a folder of it; raises Problem `not-permitted`."""
+    top = resolve(root, folder)
+    return sorted(
+        folder.rstrip("/") + os.path.join(place, name)[len(top) :]
+        for place, _, names in os.walk(top, onerror=_refuse)
+        for name in names
+    )
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise Problem("not-permitted", f"cannot look into {printable(error.filename)}: {error.strerror}")

@@ -1,0 +1,90 @@
+"""What must not be in an image that boards are made from is found, all of it, and nothing outside is looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dpsd.image import check_image, resolve
+from tests.unit.authority import make_key, pem_of_key, put_secret
+from tests.unit.examples import DEVICE_KEY, problem_of
+
+CONFIGURATION = """\
+[dps]
+id_scope = "0ne00TEST01"
+[credential]
+type = "x509"
+certificate_file = "/etc/dpsd/device.pem"
+private_key_file = "/srv/keys/device.key"
+"""
+
+
+def put(root: Path, path: str, data: bytes = b"x") -> None:
+    place = root / path.lstrip("/")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    put_secret(place, data)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An image with a configuration, and the folders of the package."""
+    put(tmp_path, "/etc/dpsd/dpsd.toml", CONFIGURATION.encode())
+    put(tmp_path, "/etc/machine-id", b"uninitialized\n")
+    (tmp_path / "var/lib/dpsd/private").mkdir(parents=True)
+    return tmp_path
+
+
+UNSAFE = {
+    "/var/lib/dpsd/private/assignment.json": b"{}",
+    "/var/lib/dpsd/connection.json": b"{}",
+    "/var/lib/dpsd/history.json": b"{}",
+    "/var/lib/dpsd/imported.toml": b"",
+    "/var/lib/dpsd/private/credential.sealed": b"sealed",
+    "/var/lib/dpsd-keys/key": b"secret",
+    "/var/lib/systemd/credential.secret": b"secret",
+    "/etc/machine-id": b"0123456789abcdef0123456789abcdef\n",
+    "/etc/dpsd/old.key": pem_of_key(make_key("ec")),
+    "/etc/dpsd/group.symkey": DEVICE_KEY.encode(),
+    "/boot/firmware/dpsd/device.p12": b"\x30",
+    "/etc/credstore.encrypted/dpsd.private_key": b"sealed",
+    "/srv/keys/device.key": b"whatever the configuration names",
+}
+
+
+def test_an_image_with_a_configuration_alone_is_good(root: Path) -> None:
+    check_image(str(root))
+
+
+def test_an_image_whose_configuration_is_to_be_completed_is_good(root: Path) -> None:
+    put(root, "/etc/dpsd/dpsd.toml", b"[fleet]\nwindow = 60\n")
+    check_image(str(root))
+
+
+@pytest.mark.parametrize("path", UNSAFE)
+def test_what_only_one_board_may_have_is_found(root: Path, path: str) -> None:
+    put(root, path, UNSAFE[path])
+    found = problem_of("image-unsafe", lambda: check_image(str(root)))
+    assert found.sentence.startswith(f"{path}: ") and found.also == ()
+
+
+def test_all_is_found_at_once(root: Path) -> None:
+    for path, data in UNSAFE.items():
+        put(root, path, data)
+    found = problem_of("image-unsafe", lambda: check_image(str(root)))
+    assert {one.partition(": ")[0] for one in (found.sentence, *found.also)} == set(UNSAFE)
+
+
+def test_a_configuration_that_others_may_write_or_with_a_fault_is_found(root: Path) -> None:
+    put(root, "/etc/dpsd/dpsd.toml", CONFIGURATION.replace("id_scope", "scope").encode())
+    (root / "etc/dpsd/dpsd.toml").chmod(0o666)
+    found = problem_of("image-unsafe", lambda: check_image(str(root)))
+    assert "may be written by others" in found.sentence
+    assert "did you mean dps.id_scope" in found.also[0]
+
+
+def test_links_stay_inside_of_the_image(root: Path, tmp_path: Path) -> None:
+    (root / "etc/outside").symlink_to("/../../../../etc/dpsd")
+    assert resolve(str(root), "/etc/outside/dpsd.toml") == f"{root}/etc/dpsd/dpsd.toml"
+    (root / "etc/loop").symlink_to("loop")
+    assert "too many links" in problem_of("image-unsafe", lambda: resolve(str(root), "/etc/loop")).sentence
