@@ -61,6 +61,7 @@ def attempt(
     except Problem as problem:
         if orders.candidate:
             problem.sentence = f"the newly sealed credential: {problem.sentence}"
+            problem.hint = f"{problem.hint}; or drop it: sudo dpsctl seal --discard"
         if previous is not None and problem.kind.retry is Retry.CONFIGURATION:
             release_again(previous, places)
         raise

@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 
+from dpsd.core_dumps import forbid_core_dumps
 from dpsd.errors import Problem, ProtocolError
 from dpsd.firmware import FirmwareKey
 from dpsd.keys.request import REQUEST_LIMIT, Derive, Sign, encode_answer, encode_refusal, parse_request
@@ -28,6 +29,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 def main() -> int:
     signal.alarm(TIME_LIMIT)
+    forbid_core_dumps()
     with socket.socket(fileno=os.dup(0)) as connection:
         connection.send(_reply(connection))
     return 0

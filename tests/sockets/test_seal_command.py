@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from tests import canaries
 from tests.emulator_process import ROOT
 from tests.sockets.board import LIMIT, Board, Daemon, environment
 from tests.sockets.test_sealed import STRANGER, other_key
@@ -47,7 +48,8 @@ def test_a_pair_from_files_and_what_is_said_of_it(board: Board) -> None:
     source = board.emulator.device("x509-group")
     certificate, key = board.folder / "d.pem", board.folder / "d.key"
     certificate.write_bytes((source / "device.pem").read_bytes())
-    key.write_bytes((source / "device.key").read_bytes())
+    canaries.note_folder(source)
+    board.write_key(key, (source / "device.key").read_text())
     ended = board.dpsctl("seal", f"--certificate={certificate}", f"--private-key={key}", "--keep")
     assert (ended.returncode, key.exists()) == (0, True), ended.stderr
     checked = board.dpsctl("seal", "--check").stdout
@@ -84,7 +86,9 @@ def test_what_is_no_credential_seals_nothing(board: Board, text: str, code: str)
 
 
 def test_a_key_with_another_name_is_not_taken(board: Board) -> None:
-    (board.folder / "other").hardlink_to(board.key)
+    board.write_key(board.folder / "other", board.secret)
+    board.key.unlink()
+    board.key.hardlink_to(board.folder / "other")
     assert "credential-insecure" in board.dpsctl("seal").stderr
     assert board.key.exists()
 

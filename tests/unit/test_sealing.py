@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,22 @@ def test_a_body_with_a_strange_part_is_refused(places: Places) -> None:
 def test_a_material_that_is_no_credential_is_not_sealed(places: Places) -> None:
     problem_of("credential-invalid", lambda: seal(places, Material(primary_key=Secret(b"short"))))
     assert not Path(places.state).exists()
+
+
+@pytest.mark.parametrize("room", [0, 40])
+def test_on_a_full_disk_the_old_seal_stays(places: Places, room: int) -> None:
+    sealed(places)
+    before = Path(places.sealed).read_bytes()
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, usual[1]))
+    try:
+        problem_of("state-unwritable", lambda: seal(places, OTHER, "file"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert Path(places.sealed).read_bytes() == before
+    assert len(open_credential(KEYS, places).keys) == 2
 
 
 def provisioned(places: Places) -> str:
