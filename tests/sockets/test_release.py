@@ -18,6 +18,7 @@ import pytest
 from dpsd.credentials.material import Material, Secret
 from dpsd.mounts import is_in_memory
 from dpsd.sealing import seal
+from tests import canaries
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 from tests.sockets.test_hub_check import REFUSED
@@ -70,6 +71,7 @@ def give_certificate(board: Board) -> dict[str, str]:
     board.config.write_text(text.replace('type = "x509"', 'type = "x509"\nstore = "systemd"'))
     folder, device = board.folder / "credentials", board.emulator.device("x509-group")
     folder.mkdir()
+    canaries.note((device / "device.key").read_bytes(), "systemd's credential", folder)
     for name, source in (("dpsd.certificate", "device.pem"), ("dpsd.private_key", "device.key")):
         (folder / name).write_bytes((device / source).read_bytes())
     return {"CREDENTIALS_DIRECTORY": str(folder)}
@@ -227,7 +229,8 @@ def test_files_on_disk_do_not_stand_in_for_a_seal(board: Board, emulator: Emulat
     path, since = board.state / "private/credential.sealed", len(emulator.lines())
     path.rename(board.folder / "away")
     assert "dpsd: seal-missing: " in board.dpsctl("provision").stderr
-    path.write_bytes((board.folder / "away").read_bytes()[:-1] + b"x")
+    (board.folder / "away").rename(path)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert "dpsd: seal-damaged: " in board.dpsctl("provision").stderr
     text = board.config.read_text()
     board.config.write_text(text.replace('store = "sealed"', f'store = "sealed"\nprimary_key_file = "{board.key}"'))
