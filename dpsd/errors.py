@@ -118,6 +118,13 @@ PROBLEMS: dict[str, Kind] = {
     "payload-invalid": _local("make the payload a JSON object of at most 64 KiB"),
     "board-changed": _local("put the card back into its board, or set board.clone_guard to reprovision"),
     "fleet-spread": _service("wait, or set fleet.window and fleet.volatile_window", EXIT_LATER),
+    # An import bundle.
+    "bundle-missing": _local("name a folder, .tar, .tar.gz or .zip with the files that dpsctl(1), import, lists"),
+    "bundle-invalid": _local("make the bundle anew, of the files that dpsctl(1), import, lists and no other"),
+    "bundle-not-signed": _local("leave the named settings out, or sign the bundle and set import.fleet_key_file"),
+    "bundle-signature-invalid": _local("sign the bundle again, as docs/import.md says, with the fleet's key"),
+    "bundle-overridden": _local("remove the named setting from that file, or from the bundle"),
+    "bundle-ignored": _local("run as root: dpsctl import PATH; or set import.replace = true"),
     # The clock.
     "clock-not-synchronized": _clock("wait, or check that NTP (UDP port 123) gets through: timedatectl"),
     "clock-wrong": _clock("set the clock, or check that NTP (UDP port 123) gets through: timedatectl"),

@@ -134,6 +134,30 @@ MEANINGS = {
         "Nothing failed. The first attempts of a fleet that starts together are spread over a window, and this "
         "device's turn comes later."
     ),
+    # An import bundle.
+    "bundle-missing": "There is no bundle at this path, or it is empty.",
+    "bundle-invalid": (
+        "A file of the bundle has a name that no bundle has, is too large, or is a link or a device; the archive is "
+        "broken or packed in a way that is not taken; or the files do not make a whole credential. Nothing of it was "
+        "adopted."
+    ),
+    "bundle-not-signed": (
+        "The bundle sets what only one that the fleet's key has signed may set: the authorities to trust, outputs, "
+        "another bundle's rights, a path on this device. Whoever can write to a card could else hand the device to "
+        "somebody, or have a file of it sent away."
+    ),
+    "bundle-signature-invalid": (
+        "The bundle is not what the key of import.fleet_key_file has signed: a file was changed, is missing in "
+        "SHA256SUMS or too much there, or another key has signed it. Or that key file cannot be used."
+    ),
+    "bundle-overridden": (
+        "A configuration file of the device sets what the bundle sets too, and would win. A bundle is adopted as a "
+        "whole or not at all."
+    ),
+    "bundle-ignored": (
+        "The device is configured or provisioned already. At boot and from a stick a bundle is then adopted only with "
+        "import.replace = true."
+    ),
     # The clock.
     "clock-not-synchronized": (
         "Nothing has confirmed yet that the clock is right. dpsd waits for that, at most clock.wait seconds from "

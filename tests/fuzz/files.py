@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 
+from dpsd.bundle import NAMES, load_bundle
 from dpsd.config import FAULT_LIMIT, Layer, parse_config
 from dpsd.configuration_files import load_layers
 from dpsd.device import open_device
@@ -174,7 +175,15 @@ def orders(data: bytes) -> None:
         assert parse_orders(encode_orders(ordered)) == ordered
 
 
+def bundle(data: bytes) -> None:
+    """An archive of files for a device, as on a card that anybody had in hand."""
+    path = put("bundle", data)
+    with problems("bundle-missing", "bundle-invalid"):
+        assert set(load_bundle(path).files) <= set(NAMES.values())
+
+
 TARGETS = {
+    "bundle": bundle,
     "configuration": configuration,
     "configuration-file": configuration_file,
     "payload": payload,
