@@ -27,6 +27,7 @@ from dpsd.settings import (
     Dps,
     Fleet,
     Hub,
+    Import,
     Network,
     Outputs,
     nearest,
@@ -68,38 +69,75 @@ class Effective(NamedTuple):
     values: dict[str, Value]
 
 
+class Preparation(NamedTuple):
+    """What a device is prepared for. rights: of bundles. configured: something says what to register."""
+
+    rights: Import
+    configured: bool
+
+
 def parse_config(layers: Iterable[Layer]) -> Effective:
     """Merge the layers, later ones winning key by key, and check everything.
 
-    Raises Problem `configuration-invalid` whose sentence is the first fault and whose `also` are the others.
+    Raises Problem `configuration-invalid` whose sentence is the first fault and whose `also` are the others, and
+    `configuration-missing` where nothing says what to register.
     """
-    faults: list[str] = []
-    values: dict[str, Value] = {}
-    for layer in layers:
-        _read_layer(layer, values, faults)
+    values, faults = _read_layers(layers)
+    if not faults and not _says_what_to_register(values):
+        said = "no configuration file sets anything in [dps] or [credential]"
+        raise Problem("configuration-missing", said, hint="set both, or bring them by an import bundle: docs/import.md")
     for key, setting in SETTINGS.items():
         if key not in values:
             if setting.default is REQUIRED:
                 faults.append(f"{key}: is missing ({setting.meaning})")
             values[key] = Value(setting.default, "default")
-    if not faults:
-        faults = _disagreements(values)
+    _raise_if(faults or _disagreements(values))
+    return Effective(_record(values), values)
+
+
+def parse_import(layers: Iterable[Layer]) -> Preparation:
+    """Read what the layers say of bundles, which must not be a whole configuration.
+
+    Raises Problem `configuration-invalid` for anything that is wrong alone.
+    """
+    values, faults = _read_layers(layers)
+    _raise_if(faults)
+    settings = {key: values[key].value if key in values else SETTINGS[key].default for key in SETTINGS}
+    rights = {key.partition(".")[2]: value for key, value in settings.items() if key.startswith("import.")}
+    return Preparation(Import(**rights), _says_what_to_register(values))
+
+
+def parse_tables(layer: Layer) -> dict[str, dict[str, Any]]:
+    """Return the tables of one layer as TOML has them; raises Problem `configuration-invalid` as `parse_import`."""
+    parse_import([layer])
+    return _load_tables(layer)
+
+
+def _read_layers(layers: Iterable[Layer]) -> tuple[dict[str, Value], list[str]]:
+    values: dict[str, Value] = {}
+    faults: list[str] = []
+    for layer in layers:
+        _read_layer(layer, values, faults)
+    return values, faults
+
+
+def _says_what_to_register(values: dict[str, Value]) -> bool:
+    return any(key.startswith(("dps.", "credential.")) for key in values)
+
+
+def _raise_if(faults: list[str]) -> None:
     if len(faults) > FAULT_LIMIT:
         faults[FAULT_LIMIT:] = ["there are more faults, not shown"]
     if faults:
         raise Problem("configuration-invalid", faults[0], also=tuple(faults[1:]))
-    return Effective(_record(values), values)
 
 
 def _read_layer(layer: Layer, values: dict[str, Value], faults: list[str]) -> None:
     path = printable(layer.path)
-    if _LONG_KEY.search(layer.text):
-        faults.append(f"{path}: a key has more than {KEY_LIMIT} parts")
-        return
     try:
-        tables = tomllib.loads(layer.text)
-    except (ValueError, RecursionError) as error:  # a number of some thousand digits is a ValueError of int()
-        faults.append(f"{path}: is not TOML: {printable(error)}")
+        tables = _load_tables(layer)
+    except ValueError as error:
+        faults.append(f"{path}: {error}")
         return
     lines = _lines(layer.text)
     for table, content in tables.items():
@@ -110,6 +148,16 @@ def _read_layer(layer: Layer, values: dict[str, Value], faults: list[str]) -> No
             continue
         for name, value in content.items():
             _read_value(_origin(path, lines, table, name), f"{table}.{name}", value, values, faults)
+
+
+def _load_tables(layer: Layer) -> dict[str, Any]:
+    """Raise ValueError with what is wrong, as what follows the path."""
+    if _LONG_KEY.search(layer.text):
+        raise ValueError(f"a key has more than {KEY_LIMIT} parts")
+    try:
+        return tomllib.loads(layer.text)
+    except (ValueError, RecursionError) as error:  # a number of some thousand digits is a ValueError of int()
+        raise ValueError(f"is not TOML: {printable(error)}") from None
 
 
 def _read_value(origin: str, key: str, value: Any, values: dict[str, Value], faults: list[str]) -> None:
@@ -257,4 +305,5 @@ def _record(values: dict[str, Value]) -> Config:
         Clock(**fields("clock")),
         Board(**fields("board")),
         Outputs(**fields("outputs")),
+        Import(**fields("import")),
     )

@@ -96,6 +96,14 @@ class Outputs(NamedTuple):
     connection_string: bool
 
 
+class Import(NamedTuple):
+    """usb: a stick may bring a bundle. replace: so may boot partition and stick where the device is configured."""
+
+    usb: bool
+    replace: bool
+    fleet_key_file: str | None
+
+
 class Config(NamedTuple):
     """The effective configuration; every value has passed its check."""
 
@@ -107,6 +115,7 @@ class Config(NamedTuple):
     clock: Clock
     board: Board
     outputs: Outputs
+    imports: Import
 
 
 def check_payload(payload: dict[str, Any]) -> None:
@@ -273,6 +282,9 @@ SETTINGS: dict[str, Setting] = {
     "outputs.environment": Setting(_boolean, True, "write connection.env"),
     "outputs.release_private_key": Setting(_boolean, False, "give agents the certificate and its key, in memory"),
     "outputs.connection_string": Setting(_boolean, False, "give agents a connection string with the key, in memory"),
+    "import.usb": Setting(_boolean, False, "a USB stick labelled DPSD may bring a bundle"),
+    "import.replace": Setting(_boolean, False, "a bundle found at boot or on a stick may replace what there is"),
+    "import.fleet_key_file": Setting(_path, None, "PEM: the public key that signs what bundles else may not set"),
 }
 
 CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from datetime import datetime, timezone
+from itertools import pairwise
 from typing import NamedTuple
 
 from cryptography import x509
@@ -68,6 +69,15 @@ def parse_leaf(text: bytes, path: str) -> Leaf:
         raise
     except Exception as error:  # cryptography reads late, and has no root for what it raises on odd bytes
         raise Problem("credential-invalid", f"{shown} holds a broken certificate: {printable(error)}") from None
+
+
+def check_chain(text: bytes, path: str) -> None:
+    """Raise Problem `credential-invalid` unless each certificate of a PEM text is followed by its issuer's, if any."""
+    chain = [x509.load_pem_x509_certificate(block) for block in _blocks(text)]
+    for number, (issued, issuer) in enumerate(pairwise(chain), 1):
+        if issued.issuer != issuer.subject:
+            said = f"{printable(path)}: certificate {number + 1} is not that of the issuer of certificate {number}"
+            raise Problem("credential-invalid", said, hint="put the device's certificate first, then its issuer's")
 
 
 def check_dates(leaf: Leaf, now: float) -> None:

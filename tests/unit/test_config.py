@@ -172,7 +172,7 @@ def test_what_is_no_toml_is_named_with_the_file(text: str) -> None:
 
 
 def test_what_is_required_is_asked_for() -> None:
-    said = [fault.partition(":")[0] for fault in faults("")]
+    said = [fault.partition(":")[0] for fault in faults('dps.registration_id = "pi-1"')]
     assert said == ["dps.id_scope", "credential.type"]
     assert faults('dps.id_scope = "s"\ncredential.type = "x509"') == [
         "credential.certificate_file: is missing, credential.type is x509",

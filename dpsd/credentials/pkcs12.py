@@ -1,0 +1,38 @@
+"""A certificate with its chain and its private key from a PKCS#12 file. Floor 2."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
+
+from dpsd.credentials.credential import Material, Secret
+from dpsd.errors import Problem
+from dpsd.text import printable
+
+
+def parse_pkcs12(data: bytes, passphrase: bytes | None, path: str) -> Material:
+    """Return the pair as PEM, the leaf first; raises Problem `credential-invalid`, which names `path`.
+
+    The file keeps no order of its certificates, so this puts each before its issuer.
+    """
+    shown = printable(path)
+    try:
+        key, leaf, others = load_key_and_certificates(data, passphrase)
+        if key is None or leaf is None:
+            raise Problem("credential-invalid", f"{shown} does not hold a private key with its certificate")
+        chain = b"".join(one.public_bytes(Encoding.PEM) for one in _in_order(leaf, others))
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    except Problem:
+        raise
+    except Exception:  # a wrong passphrase and a broken file look alike; and there is no root for what else is raised
+        raise Problem("credential-invalid", f"{shown} is broken, or its passphrase is another one") from None
+    return Material(certificate=chain, private_key=Secret(pem))
+
+
+def _in_order(leaf: x509.Certificate, others: list[x509.Certificate]) -> list[x509.Certificate]:
+    chain, left = [leaf], list(others)
+    while found := [one for one in left if one.subject == chain[-1].issuer]:
+        chain.append(found[0])
+        left.remove(found[0])
+    return chain
