@@ -43,9 +43,13 @@ class Device(NamedTuple):
 
 def load_config(places: Places) -> Effective:
     """Load the effective configuration; raises Problem `configuration-*`."""
+    return parse_config(load_layers(configuration_files(places.configuration), writers(places)))
+
+
+def writers(places: Places) -> frozenset[int]:
+    """Return who may write the configuration besides root: nobody on a device, else who runs this."""
     own = places.configuration != CONFIGURATION
-    writers = frozenset({os.geteuid()}) if own else frozenset[int]()
-    return parse_config(load_layers(configuration_files(places.configuration), writers))
+    return frozenset({os.geteuid()}) if own else frozenset[int]()
 
 
 def open_device(
@@ -80,7 +84,7 @@ def open_device(
     report(Step("opening the credential"))
     credential = (open_candidate if candidate else open_credential)(config.credential, places)
     credential = credential._replace(authentication=told(credential.authentication, config.outputs, places))
-    registration_id = _registration_id(config, credential)
+    registration_id = registration_id_of(config, credential)
     if credential.of_group:
         report(Step(GROUP_KEY_WARNING))
         credential = credential.of_device(registration_id)
@@ -105,8 +109,11 @@ def _credential_files(config: Config, places: Places) -> list[str]:
     return [path for path in named if path is not None and path.startswith("/")] + observed_files(credential) + sealed
 
 
-def _registration_id(config: Config, credential: Credential) -> str:
-    """Return the id to register, checked; with a certificate it must be its CN."""
+def registration_id_of(config: Config, credential: Credential) -> str:
+    """Return the id to register, checked; with a certificate it must be its CN.
+
+    Raises Problem `registration-id-*` and `interface-missing`.
+    """
     common_name = credential.common_name
 
     def value(name: str, argument: str) -> str:

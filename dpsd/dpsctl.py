@@ -284,6 +284,27 @@ def _seal(arguments: Arguments) -> int:
     return run_seal(arguments)
 
 
+def _import(arguments: Arguments) -> int:
+    from dpsd.bundle import load_bundle
+    from dpsd.found_bundle import adopt_found
+    from dpsd.importing import REMOVED, adopt, discard, resume, tell_daemon
+
+    path, places = arguments.operands[0], arguments.places
+    if places.imported not in places.configuration:
+        raise UsageError("a bundle is for the device itself: leave out --config and --state-dir")
+    resumed = resume(places)
+    if arguments.has("--unattended"):
+        if adopt_found(os.path.abspath(path), places) or resumed:
+            tell_daemon(places)
+        return EXIT_DONE
+    bundle = load_bundle(path)
+    adopt(bundle, places)
+    tell_daemon(places)
+    left = discard(bundle, places)
+    print(f"adopted; the bundle is still there: {left}" if left else f"adopted; {REMOVED}")
+    return EXIT_DONE
+
+
 def _config(arguments: Arguments) -> int:
     from dpsd.device import load_config, open_device
     from dpsd.ownership import act_as_owner
@@ -372,6 +393,12 @@ VERBS = {
             **_JSON,
         },
         ("[-]",),
+    ),
+    "import": Verb(
+        _import,
+        "adopt a bundle of configuration and credential: a folder, .tar, .tar.gz or .zip",
+        {"--unattended": "only if the device is not configured yet, with a report beside the bundle"},
+        ("PATH",),
     ),
     "config": Verb(
         _config,

@@ -14,6 +14,7 @@ CONFIGURATION = (
 STATE_DIRECTORY = "/var/lib/dpsd"
 RUNTIME_DIRECTORY = "/run/dpsd"
 KEYS_DIRECTORY = "/var/lib/dpsd-keys"
+IMPORT_DIRECTORY = "/var/lib/dpsd-import"
 KEYS_SOCKET = "/run/dpsd-keys.sock"
 IDENTITY_SOCKET = "/run/dpsd-identity/identity.sock"
 
@@ -59,6 +60,30 @@ class Places(NamedTuple):
     def keys(self) -> str:
         """Where the key sources keep their secrets: root's own on a device, else beside the state they belong to."""
         return KEYS_DIRECTORY if self.of_device else f"{self.private}/keys"
+
+    @property
+    def imported(self) -> str:
+        """The settings that an import bundle has brought."""
+        return f"{self.state}/imported.toml"
+
+    @property
+    def imports(self) -> str:
+        """Where notes on import bundles are, which decide about the configuration: root's own on a device."""
+        return IMPORT_DIRECTORY if self.of_device else f"{self.private}/import"
+
+    @property
+    def adopting(self) -> str:
+        """The note on a bundle that is being adopted."""
+        return f"{self.imports}/adopting.json"
+
+    @property
+    def adopted(self) -> str:
+        """The note on the last bundle that was."""
+        return f"{self.imports}/adopted.json"
+
+    @property
+    def import_lock(self) -> str:
+        return f"{self.imports}/lock"
 
     @property
     def of_device(self) -> bool:

@@ -77,7 +77,13 @@ def credential_files(places: Places) -> list[str]:
     )
     there = [path for path in named if path is not None]
     staged = [f"{os.path.realpath(path)}.new" for path in there]
-    return [*there, *staged, *sources(settings), *sealed_files(places)]
+    return [*there, *staged, *sources(settings), *sealed_files(places), *imports(places)]
+
+
+def imports(places: Places) -> list[str]:
+    """Return what an adopted bundle left: with its credential go its settings, so that the next one can be adopted."""
+    written = [places.adopting, places.adopted, places.imported]
+    return [*map(newborn, written), *written]
 
 
 def sealed_files(places: Places) -> list[str]:

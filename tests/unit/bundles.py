@@ -9,7 +9,10 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests import canaries
+
 Content = dict[str, bytes]
+SECRET = {"private_key.pem", "primary_key", "secondary_key"}
 
 
 def tar_of(content: Content | Iterable[tuple[str, bytes]], **member: object) -> bytes:
@@ -41,8 +44,15 @@ def tgz_of(content: Content) -> bytes:
 
 
 def put_folder(folder: Path, content: Content) -> Path:
-    """Write the files into a folder, which is made if need be."""
+    """Write the files into a folder, which is made if need be, and remember which of them are secret."""
     folder.mkdir(exist_ok=True)
+    note_secrets(folder, content)
     for name, data in content.items():
         (folder / name).write_bytes(data)
     return folder
+
+
+def note_secrets(home: Path, content: Content) -> None:
+    """Let the sweep look for the secrets of a bundle everywhere but where it is."""
+    for name in SECRET & content.keys():
+        canaries.note(content[name], f"{name} of a bundle", home)

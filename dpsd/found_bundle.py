@@ -1,0 +1,61 @@
+"""A bundle that is found where nobody has asked for it, and nobody looks at a console. Floor 4."""
+
+from __future__ import annotations
+
+import os
+
+from dpsd.bundle import REPORT, Bundle, load_bundle
+from dpsd.durable import commit, load
+from dpsd.errors import Problem
+from dpsd.import_plan import preparation
+from dpsd.importing import adopt, discard, was_adopted
+from dpsd.journal import NOTICE, WARNING, log, log_problem
+from dpsd.places import Places
+from dpsd.text import printable
+
+ADOPTED = "adopted\n"
+
+
+def adopt_found(folder: str, places: Places) -> bool:
+    """Adopt the bundle in a folder if this device lets it; tell whether anything changed.
+
+    Beside it stays a file that says how it went: a code and its hint, no secret and nothing that came from outside.
+    Raises the Problems of `adopt`, and `bundle-ignored`. A folder without a bundle is no problem.
+    """
+    try:
+        bundle = load_bundle(folder)
+        changed = consider(bundle, places)
+    except Problem as problem:
+        if problem.code == "bundle-missing":
+            return False
+        log_problem(problem)
+        _report(folder, f"{problem.code}: {problem.kind.hint}\n")
+        raise
+    left = discard(bundle, places)
+    if left:
+        log(WARNING, f"{printable(folder)} still holds the bundle, with its keys if it has any: {left}")
+    _report(folder, ADOPTED)
+    return changed
+
+
+def consider(bundle: Bundle, places: Places) -> bool:
+    """Adopt a bundle that nobody asked for, unless it was adopted before; tell whether it was now."""
+    if was_adopted(bundle, places):
+        return False
+    prepared = preparation(places)
+    for is_so, what in ((prepared.configured, "configured"), (os.path.lexists(places.record), "provisioned")):
+        if is_so and not prepared.rights.replace:
+            raise Problem("bundle-ignored", f"{printable(bundle.place)} is left alone: the device is {what} already")
+    adopt(bundle, places)
+    log(NOTICE, f"adopted the bundle in {printable(bundle.place)}")
+    return True
+
+
+def _report(folder: str, text: str) -> None:
+    """Write the report if it says something new, and if it can be written there."""
+    path, data = f"{folder}/{REPORT}", text.encode()
+    try:
+        if load(path) != data:
+            commit(path, data, 0o644)
+    except Problem as problem:
+        log(WARNING, f"no report beside the bundle: {problem.sentence}")

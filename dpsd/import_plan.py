@@ -1,0 +1,129 @@
+"""What an import bundle would come to here: everything is checked, nothing is changed. Floor 3."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import NamedTuple
+
+from dpsd.bundle import SIGNATURE, SUMS, Bundle
+from dpsd.bundle_content import material_of, tables_of
+from dpsd.bundle_settings import Tables, check_allowed, check_brings_credential, merge, render, with_credential
+from dpsd.clock import wall_clock
+from dpsd.config import Effective, Layer, Preparation, parse_config, parse_import, parse_tables
+from dpsd.configuration_files import load_layers
+from dpsd.connection import Authentication
+from dpsd.credentials.credential import Credential, Material
+from dpsd.credentials.material import open_material
+from dpsd.device import registration_id_of, writers
+from dpsd.errors import Problem, Retry
+from dpsd.fleet_signature import check_signature, check_sums
+from dpsd.inputs import configuration_files
+from dpsd.ownership import as_owner
+from dpsd.places import Places
+from dpsd.text import printable
+from dpsd.time_sync import doubt
+
+
+class Note(NamedTuple):
+    """bundle: its files' checksums. credential: the new one's fingerprint, or empty. settings: for imported.toml."""
+
+    bundle: dict[str, str]
+    credential: str
+    settings: str
+
+
+class Plan(NamedTuple):
+    """What a bundle comes to on this device, all of it checked."""
+
+    note: Note
+    material: Material | None
+
+
+def make_plan(bundle: Bundle, places: Places) -> Plan:
+    """Check everything about the bundle on this device; raises Problem.
+
+    Problems: `bundle-*`, `configuration-*`, `credential-*`, `certificate-*`, `registration-id-*`.
+    """
+    imported = _imported(places)
+    is_signed = _check_signature(bundle, parse_import(_layers(places, imported)), places)
+    tables: Tables = tables_of(bundle)
+    if not is_signed:
+        check_allowed(tables, bundle.place)
+    material = material_of(bundle)
+    if material is not None:
+        tables = with_credential(tables, "symmetric_key" if material.certificate is None else "x509", bundle.place)
+    if not tables:
+        raise Problem("bundle-invalid", f"{printable(bundle.place)} sets nothing and brings no credential")
+    check_brings_credential(tables, bundle.place)
+    settings = render(merge(parse_tables(Layer(places.imported, imported)), tables)).decode()
+    effective = parse_config(_layers(places, settings))
+    _check_wins(tables, effective, places)
+    credential = None if material is None else open_material(material, bundle.place, Authentication("unpublished"))
+    if credential is not None:
+        _check_fits(credential, effective)
+    return Plan(Note(checksums(bundle), credential.fingerprint if credential else "", settings), material)
+
+
+def preparation(places: Places) -> Preparation:
+    """Return what this device lets bundles do; raises Problem `configuration-*`."""
+    return parse_import(_layers(places, _imported(places)))
+
+
+def checksums(bundle: Bundle) -> dict[str, str]:
+    """Return what tells its files from any others; they are kept where secrets are."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in bundle.files.items()}
+
+
+def _check_signature(bundle: Bundle, preparation: Preparation, places: Places) -> bool:
+    """Tell whether the fleet's key has signed the bundle; raises Problem if it should have."""
+    path = preparation.rights.fleet_key_file
+    if path is None or SIGNATURE not in bundle.files:
+        if SUMS in bundle.files:
+            check_sums(bundle)
+        return False
+    with as_owner(places):
+        public_key = load_layers([path], writers(places))[0].text
+    check_signature(bundle, public_key, path)
+    return True
+
+
+def _check_wins(tables: Tables, effective: Effective, places: Places) -> None:
+    """What the device's owner set in /etc wins: then the bundle would not do what it says."""
+    for table, content in tables.items():
+        for name in content:
+            origin = effective.values[f"{table}.{name}"].origin
+            if origin.partition(":")[0] != printable(places.imported):
+                raise Problem("bundle-overridden", f"{origin} sets {table}.{name}, as the bundle does")
+
+
+def _check_fits(credential: Credential, effective: Effective) -> None:
+    """Check who the device would be, as far as it can be known now, and the dates if the clock is right."""
+    try:
+        registration_id_of(effective.config, credential)
+    except Problem as problem:
+        if problem.kind.retry is Retry.CONFIGURATION:
+            raise
+    if credential.x509 is not None and doubt([credential.x509.not_before.timestamp()]) is None:
+        credential.x509.check_dates(wall_clock())
+
+
+def _imported(places: Places) -> str:
+    """Return what an earlier bundle has set."""
+    if not os.path.lexists(places.imported):
+        return ""
+    with as_owner(places):
+        return load_layers([places.imported], writers(places))[0].text
+
+
+def _layers(places: Places, imported: str) -> list[Layer]:
+    """Return the configuration as it is with these imported settings."""
+    layers: list[Layer] = []
+    with as_owner(places):
+        for place in places.configuration:
+            files = configuration_files((place,))
+            if place == places.imported:
+                layers.append(Layer(place, imported))
+            elif files:
+                layers += load_layers(files, writers(places))
+    return layers

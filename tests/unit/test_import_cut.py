@@ -1,0 +1,91 @@
+"""An adoption that is killed before any of its system calls leaves the old device or the new one, never a mixture."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from dpsd.bundle import load_bundle
+from dpsd.credentials import open_credential
+from dpsd.device import load_config
+from dpsd.found_bundle import adopt_found
+from dpsd.importing import adopt, resume
+from dpsd.places import Places
+from tests.unit.bundles import Content, note_secrets, put_folder
+from tests.unit.examples import DEVICE_KEY, GROUP_KEY
+from tests.unit.test_power_cut import START, Fresh, cuts
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+ADOPT = f"""{START}
+sys.path += {sys.path!r}
+from dpsd.bundle import load_bundle
+from dpsd.found_bundle import adopt_found
+from dpsd.importing import adopt, discard
+from dpsd.places import Places
+folder = sys.argv[2]
+places = Places((folder + "/state/imported.toml",), folder + "/state", folder + "/run")
+bundle = load_bundle(folder + "/bundle")
+adopt(bundle, places)
+discard(bundle, places)
+"""
+
+
+def content(scope: str, key: str) -> Content:
+    settings = f'[dps]\nid_scope = "{scope}"\nregistration_id = "pi-1"\n'
+    return {"dpsd.toml": settings.encode(), "primary_key": key.encode()}
+
+
+OLD, NEW = content("0ne00TEST01", DEVICE_KEY), content("0ne00TEST02", GROUP_KEY)
+
+
+def places(folder: Path) -> Places:
+    return Places((f"{folder}/state/imported.toml",), f"{folder}/state", f"{folder}/run")
+
+
+def identity(folder: Path) -> tuple[str, str] | None:
+    """Where the device registers, and as whom."""
+    if not (folder / "state/imported.toml").exists():
+        return None
+    config = load_config(places(folder)).config
+    return config.dps.id_scope, open_credential(config.credential, places(folder)).fingerprint
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Fresh:
+    """Make devices that adopted the old bundle, and have the new one before them."""
+    done = tmp_path / "done"
+    done.mkdir()
+    for bundle in (OLD, NEW):
+        put_folder(done / "bundle", bundle)
+        if bundle is OLD:
+            adopt(load_bundle(f"{done}/bundle"), places(done))
+
+    def make() -> Path:
+        copy = Path(shutil.copytree(done, tmp_path / f"folder{len(list(tmp_path.iterdir()))}"))
+        note_secrets(copy / "bundle", NEW)
+        return copy
+
+    return make
+
+
+@pytest.mark.timeout(300)
+def test_an_adoption_cut_at_any_call_leaves_the_old_device_or_the_new_one(prepared: Fresh) -> None:
+    finished = prepared()
+    before = identity(finished)
+    adopt(load_bundle(f"{finished}/bundle"), places(finished))
+    after, seen = identity(finished), []
+    for call, folder in cuts(ADOPT, prepared):
+        resume(places(folder))
+        seen.append(identity(folder))
+        assert seen[-1] in (before, after), call
+        if seen[-1] == before:
+            assert dict(load_bundle(f"{folder}/bundle").files) == NEW, f"the bundle is gone after {call}"
+        else:
+            assert not adopt_found(f"{folder}/bundle", places(folder))
+            assert os.listdir(folder / "bundle") in ([], ["dpsd-report.txt"]), call
+    assert seen == sorted(seen, key=[before, after].index) and set(seen) == {before, after}

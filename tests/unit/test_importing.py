@@ -1,0 +1,169 @@
+"""Adopting a bundle: all of it is checked first, then all of it takes effect, or nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from dpsd.bundle import load_bundle
+from dpsd.credentials import open_credential
+from dpsd.device import load_config
+from dpsd.found_bundle import adopt_found
+from dpsd.importing import adopt, discard, resume, was_adopted
+from dpsd.places import Places
+from dpsd.publish import prepare_folders, publish
+from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
+from tests.unit.bundles import Content, put_folder, tar_of
+from tests.unit.examples import DEVICE_KEY, RECORD, problem_of
+
+SETTINGS = b'[dps]\nid_scope = "0ne00TEST01"\nregistration_id = "pi-1"\n'
+KEY = {"primary_key": DEVICE_KEY.encode()}
+WHOLE = {"dpsd.toml": SETTINGS, **KEY}
+PAIR = {
+    "certificate.pem": pem_of(make_certificate(make_key("ec"), "pi-1")),
+    "private_key.pem": pem_of_key(make_key("ec")),
+}
+YESTERDAY = datetime.now(timezone.utc) - timedelta(days=1)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    """A device that knows nothing, prepared by an image.toml that may be written."""
+    configuration = (f"{tmp_path}/image.toml", f"{tmp_path}/state/imported.toml", f"{tmp_path}/etc/")
+    (tmp_path / "etc").mkdir()
+    return Places(configuration, f"{tmp_path}/state", f"{tmp_path}/run")
+
+
+def put(places: Places, name: str, text: str) -> None:
+    (Path(places.state).parent / name).write_text(text)
+
+
+def bring(places: Places, content: Content) -> str:
+    """Put a bundle where it is found, and say where."""
+    return str(put_folder(Path(places.state).parent / "bundle", content))
+
+
+def adopt_content(places: Places, content: Content) -> None:
+    adopt(load_bundle(bring(places, content)), places)
+
+
+def imported(places: Places) -> str | None:
+    path = Path(places.imported)
+    return path.read_text() if path.exists() else None
+
+
+def left(folder: str) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def test_a_whole_bundle_makes_a_configured_device(places: Places) -> None:
+    adopt_content(places, WHOLE)
+    config = load_config(places).config
+    assert (config.dps.id_scope, config.credential.type, config.credential.store) == (
+        "0ne00TEST01",
+        "symmetric_key",
+        "sealed",
+    )
+    assert open_credential(config.credential, places).fingerprint.startswith("symmetric:")
+    assert stat.S_IMODE(os.stat(places.imported).st_mode) == 0o644
+
+
+def test_a_new_credential_alone_leaves_the_settings(places: Places) -> None:
+    adopt_content(places, {"dpsd.toml": SETTINGS, **PAIR})
+    before = imported(places)
+    key = make_key("rsa")
+    new = {"certificate.pem": pem_of(make_certificate(key, "pi-1")), "private_key.pem": pem_of_key(key)}
+    adopt_content(places, new)
+    assert imported(places) == before
+    assert open_credential(load_config(places).config.credential, places).x509 is not None
+
+
+def test_what_the_owner_set_in_etc_is_part_of_the_whole(places: Places) -> None:
+    put(places, "etc/dpsd.toml", '[dps]\nid_scope = "0ne00TEST02"\nregistration_id = "pi-2"\n')
+    adopt_content(places, KEY)
+    assert load_config(places).config.dps.registration_id == "pi-2"
+
+
+EXPIRED = pem_of(make_certificate(make_key("ec"), "pi-1", valid=(YESTERDAY - timedelta(days=9), YESTERDAY)))
+REFUSED = {
+    "another CN": ("registration-id-mismatch", {"dpsd.toml": SETTINGS.replace(b"pi-1", b"pi-2"), **PAIR}),
+    "another key": ("credential-mismatch", {**PAIR, "private_key.pem": pem_of_key(make_key("rsa"))}),
+    "an expired certificate": ("certificate-expired", {**PAIR, "dpsd.toml": SETTINGS, "certificate.pem": EXPIRED}),
+    "no settings": ("configuration-invalid", KEY),
+    "no credential": ("bundle-invalid", {"dpsd.toml": SETTINGS + b'[credential]\ntype = "symmetric_key"\n'}),
+    "neither": ("bundle-invalid", {"dpsd.toml": b""}),
+    "a path": ("bundle-not-signed", {**WHOLE, "dpsd.toml": SETTINGS + b'payload_file = "/etc/shadow"\n'}),
+    "roots": ("bundle-not-signed", {**WHOLE, "dpsd.toml": SETTINGS + b'[network]\ntrusted_roots = "azure"\n'}),
+    "rights": ("bundle-not-signed", {**WHOLE, "dpsd.toml": SETTINGS + b"[import]\nreplace = true\n"}),
+    "a wrong value": ("configuration-invalid", {**WHOLE, "dpsd.toml": SETTINGS + b'[network]\ntransport = "x"\n'}),
+    "wrong sums": ("bundle-signature-invalid", {**WHOLE, "SHA256SUMS": b""}),
+}
+
+
+@pytest.mark.parametrize(("code", "content"), REFUSED.values(), ids=REFUSED)
+def test_a_bundle_with_a_fault_changes_nothing(places: Places, code: str, content: Content) -> None:
+    problem_of(code, lambda: adopt_content(places, content))
+    assert [path for path in Path(places.state).rglob("*") if path.is_file() and path.name != "lock"] == []
+
+
+def test_a_bundle_that_would_lose_against_the_owner_is_refused(places: Places) -> None:
+    put(places, "etc/dpsd.toml", '[dps]\nid_scope = "0ne00TEST02"\n')
+    problem = problem_of("bundle-overridden", lambda: adopt_content(places, WHOLE))
+    assert "etc/dpsd.toml:2 sets dps.id_scope" in problem.sentence
+
+
+def test_what_was_adopted_is_removed_with_its_archive(places: Places) -> None:
+    for content in (WHOLE, {"bundle.tar": tar_of(WHOLE)}):
+        folder = bring(places, content)
+        bundle = load_bundle(folder)
+        assert not was_adopted(bundle, places) or "bundle.tar" in content
+        adopt(bundle, places)
+        assert was_adopted(bundle, places) and discard(bundle, places) == ""
+        assert left(folder) == []
+
+
+def test_a_bundle_that_is_found_leaves_a_report(places: Places) -> None:
+    folder = bring(places, {**WHOLE, "._x": b""})
+    assert adopt_found(folder, places)
+    assert left(folder) == ["._x", "dpsd-report.txt"]
+    assert Path(folder, "dpsd-report.txt").read_text() == "adopted\n"
+    assert not adopt_found(folder, places)
+    assert not adopt_found(f"{folder}/missing", places)
+
+
+def test_the_report_of_a_problem_says_its_code_and_hint_only(places: Places) -> None:
+    folder = bring(places, {"secret words.toml": b""})
+    problem_of("bundle-invalid", lambda: adopt_found(folder, places))
+    report = Path(folder, "dpsd-report.txt").read_text()
+    assert report.startswith("bundle-invalid: make the bundle anew") and "words" not in report
+
+
+def test_a_device_that_is_configured_or_provisioned_ignores_what_it_finds(places: Places) -> None:
+    put(places, "etc/dpsd.toml", '[dps]\nregistration_id = "pi-2"\n')
+    problem_of("bundle-ignored", lambda: adopt_found(bring(places, WHOLE), places))
+    put(places, "etc/dpsd.toml", "")
+    prepare_folders(places)
+    publish(RECORD, places)
+    problem_of("bundle-ignored", lambda: adopt_found(bring(places, WHOLE), places))
+    put(places, "image.toml", "[import]\nreplace = true\n")
+    assert adopt_found(bring(places, WHOLE), places)
+
+
+def test_a_bundle_that_could_not_be_removed_is_adopted_once(places: Places) -> None:
+    put(places, "image.toml", "[import]\nreplace = true\n")
+    archive = Path(bring(places, {"bundle.tar": tar_of(WHOLE)}), "bundle.tar")
+    assert adopt_found(str(archive.parent), places)
+    archive.write_bytes(tar_of(WHOLE))
+    before = os.stat(places.imported)
+    assert not adopt_found(str(archive.parent), places)
+    assert os.stat(places.imported) == before and not archive.exists()
+
+
+def test_there_is_nothing_to_resume(places: Places) -> None:
+    assert not resume(places)
+    adopt_content(places, WHOLE)
+    assert not resume(places)
