@@ -14,6 +14,7 @@ EXPOSURE = {
     "dpsd-connection.service": 12,
     "dpsd-keys@0.service": 16,
     "dpsd-renewal.service": 40,
+    "dpsd-import.service": 30,
 }  # tenths, as --threshold= counts
 
 

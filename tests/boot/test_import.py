@@ -1,0 +1,110 @@
+"""A bundle on the boot partition of a device that nobody configured, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import places
+import pytest
+from machine import Machine, eventually
+
+from tests.boot.first_boot import STATE, access, configure
+from tests.boot.lab import WANTS, Device, Emulator, Layers, put
+
+pytestmark = pytest.mark.root
+PARTITION = "boot/firmware/dpsd"
+IMAGE = '[network]\ntrusted_roots = "/etc/dpsd/ca.pem"\n[fleet]\nvolatile_window = 0\n'
+SETTINGS = '[dps]\nid_scope = "{scope}"\nglobal_endpoint = "127.0.0.1"\n'
+
+
+@pytest.fixture
+def prepared(device: Device, installed: Layers, emulator: Emulator) -> Iterator[Machine]:
+    """A device as an image makes it: it knows whom to trust, and not who it is. Its state is on a disk of its own."""
+    machine = device(installed)
+    put(machine.root, "ca.pem", (emulator.folder / "ca.pem").read_bytes())
+    (machine.root / WANTS / "telemetry.service").unlink()  # it wants a key in a file
+    image = machine.root / "usr/lib/dpsd/dpsd.toml.d/image.toml"
+    image.parent.mkdir(parents=True, exist_ok=True)
+    image.write_text(IMAGE)
+    state = machine.root / "var/lib/dpsd"
+    with tempfile.TemporaryDirectory(dir=places.BUILD) as disk:
+        subprocess.run(["mount", "--bind", disk, state], check=True)
+        yield machine
+        if machine.is_on:
+            print(machine.journal())
+            machine.cut()
+        subprocess.run(["umount", state], check=True)
+
+
+def bring(machine: Machine, emulator: Emulator, *, key: str = "x509-group") -> Path:
+    """Put a bundle on the boot partition; key: of which device."""
+    folder = machine.root / PARTITION
+    folder.mkdir(parents=True)
+    devices = emulator.folder / "devices"
+    scope = json.loads((devices / "x509-group/device.json").read_text())["idScope"]
+    (folder / "dpsd.toml").write_text(SETTINGS.format(scope=scope))
+    (folder / "certificate.pem").write_bytes((devices / "x509-group/device.pem").read_bytes())
+    (folder / "private_key.pem").write_bytes((devices / key / "device.key").read_bytes())
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_bundle_on_the_boot_partition_makes_a_device_of_a_board(prepared: Machine, emulator: Emulator) -> None:
+    folder = bring(prepared, emulator)
+    key = (folder / "private_key.pem").read_text().splitlines()[1]
+    prepared.boot()
+    eventually(lambda: prepared.is_active("steady.service"), "provisioned by the bundle", within=60)
+    assert names(folder) == ["dpsd-report.txt"]
+    assert (folder / "dpsd-report.txt").read_text() == "adopted\n"
+    assert access(prepared, f"{STATE}/imported.toml") == "644 root:root"
+    assert access(prepared, f"{STATE}/private/credential.sealed") == "600 dpsd:dpsd"
+    assert prepared.attempt("grep", "-rl", key, "/var", "/etc", "/run", "/boot").output == ""
+    registered = len(emulator.of("register"))
+    prepared.power_off()
+
+    prepared.boot()
+    eventually(lambda: prepared.is_active("steady.service"), "provisioned again", within=60)
+    assert "adopted the bundle" not in prepared.journal()
+    assert len(emulator.of("register")) == registered
+    assert prepared.run("systemctl", "is-system-running", "--wait").strip() == "running"
+
+
+def test_a_bad_bundle_leaves_a_report_and_the_boot_goes_on(prepared: Machine, emulator: Emulator) -> None:
+    folder = bring(prepared, emulator, key="x509-individual")
+    prepared.boot()
+    report = folder / "dpsd-report.txt"
+    eventually(report.exists, "there is a report")
+    assert report.read_text().startswith("credential-mismatch: put the private key ")
+    assert len(names(folder)) == 4
+    eventually(
+        lambda: "configuration-missing" in prepared.properties("dpsd.service")["StatusText"], "the daemon says why"
+    )
+    assert prepared.run("systemctl", "--failed", "--quiet", "--no-legend") == ""
+    assert "DPSD_CODE=credential-mismatch" in prepared.run(
+        "journalctl", "--output=export", "--unit=dpsd-import.service"
+    )
+
+
+def test_a_configured_device_leaves_a_bundle_alone(prepared: Machine, emulator: Emulator) -> None:
+    folder = bring(prepared, emulator)
+    configure(prepared.root, emulator)
+    prepared.boot()
+    eventually(lambda: prepared.is_active("steady.service"), "provisioned by its configuration", within=60)
+    assert "is left alone: the device is configured already" in prepared.journal()
+    assert len(names(folder)) == 4
+    assert prepared.attempt("test", "-e", f"{STATE}/imported.toml").status == 1
+
+
+def test_root_imports_a_bundle_while_the_device_runs(prepared: Machine, emulator: Emulator) -> None:
+    prepared.boot()
+    bring(prepared, emulator).rename(prepared.root / "root/bundle")
+    assert prepared.run("dpsctl", "import", "/root/bundle").startswith("adopted; the bundle was removed")
+    eventually(lambda: prepared.is_active("steady.service"), "provisioned by the bundle", within=60)
+    assert names(prepared.root / "root/bundle") == []
