@@ -286,15 +286,18 @@ def _seal(arguments: Arguments) -> int:
 
 def _import(arguments: Arguments) -> int:
     from dpsd.bundle import load_bundle
-    from dpsd.found_bundle import adopt_found
+    from dpsd.found_bundle import adopt_found, adopt_stick
     from dpsd.importing import REMOVED, adopt, discard, resume, tell_daemon
+    from dpsd.ownership import is_owner
 
     path, places = arguments.operands[0], arguments.places
+    if not is_owner(places):
+        raise Problem("not-permitted", "only root may import a bundle")
     if places.imported not in places.configuration:
         raise UsageError("a bundle is for the device itself: leave out --config and --state-dir")
     resumed = resume(places)
-    if arguments.has("--unattended"):
-        if adopt_found(os.path.abspath(path), places) or resumed:
+    if arguments.has("--unattended") or arguments.has("--stick"):
+        if (adopt_stick if arguments.has("--stick") else adopt_found)(os.path.abspath(path), places) or resumed:
             tell_daemon(places)
         return EXIT_DONE
     bundle = load_bundle(path)
@@ -397,7 +400,10 @@ VERBS = {
     "import": Verb(
         _import,
         "adopt a bundle of configuration and credential: a folder, .tar, .tar.gz or .zip",
-        {"--unattended": "only if the device is not configured yet, with a report beside the bundle"},
+        {
+            "--unattended": "only if the device is not configured yet, with a report beside the bundle",
+            "--stick": "the same, where PATH is the device of a USB stick, and without a report",
+        },
         ("PATH",),
     ),
     "config": Verb(

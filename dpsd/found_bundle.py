@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 
 from dpsd.bundle import REPORT, Bundle, load_bundle
-from dpsd.durable import commit, load
+from dpsd.durable import commit, load, make_folder
 from dpsd.errors import Problem
 from dpsd.import_plan import preparation
-from dpsd.importing import adopt, discard, was_adopted
+from dpsd.importing import adopt, discard, prepare, was_adopted
 from dpsd.journal import NOTICE, WARNING, log, log_problem
 from dpsd.places import Places
+from dpsd.stick import KIND, mounted
 from dpsd.text import printable
 
 ADOPTED = "adopted\n"
+ON_A_STICK = "dpsd"
 
 
 def adopt_found(folder: str, places: Places) -> bool:
@@ -36,6 +38,26 @@ def adopt_found(folder: str, places: Places) -> bool:
         log(WARNING, f"{printable(folder)} still holds the bundle, with its keys if it has any: {left}")
     _report(folder, ADOPTED)
     return changed
+
+
+def adopt_stick(device: str, places: Places, kind: str = KIND) -> bool:
+    """Adopt the bundle in the folder `dpsd` of a USB stick if this device lets it; tell whether anything changed.
+
+    The stick is read-only, and as it was afterwards. kind: of its file system. Raises as `adopt_found`.
+    """
+    shown, folder = printable(device), f"{places.imports}/stick"
+    if not preparation(places).rights.usb:
+        log(NOTICE, f"the stick {shown} is left alone: import.usb is not true")
+        return False
+    prepare(places)
+    make_folder(folder, 0o700)
+    try:
+        with mounted(device, folder, kind):
+            bundle = load_bundle(f"{folder}/{ON_A_STICK}")
+        return consider(bundle, places)
+    except Problem as problem:
+        log_problem(problem)
+        raise
 
 
 def consider(bundle: Bundle, places: Places) -> bool:

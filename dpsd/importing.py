@@ -100,14 +100,19 @@ def _load(path: str) -> Note | None:
         return None
 
 
+def prepare(places: Places) -> None:
+    """Make the folders that an adoption needs; raises Problem `state-unwritable`."""
+    with as_owner(places):
+        prepare_folders(places)
+    make_folder(places.imports, 0o700)
+
+
 @contextmanager
 def _alone(places: Places) -> Iterator[None]:
     """Keep two adoptions apart; raises Problem `not-permitted`."""
     if not is_owner(places):
         raise Problem("not-permitted", "only root may adopt a bundle")
-    with as_owner(places):
-        prepare_folders(places)
-    make_folder(places.imports, 0o700)
+    prepare(places)
     holding = lock(places.import_lock, wait=True)
     try:
         yield

@@ -22,13 +22,18 @@ LAB = {
 OBSERVERS = {
     "faketime": "faketime",
     "ip": "iproute2",
+    "mcopy": "mtools",
     "microsocks": "microsocks",
+    "mkfs.ext4": "e2fsprogs",
+    "mkfs.vfat": "dosfstools",
     "mosquitto_pub": "mosquitto-clients",
     "openssl": "openssl",
     "softhsm2-util": "softhsm2",
     "strace": "strace",
     "tayga": "tayga",
     "tinyproxy": "tinyproxy-bin",
+    "udevadm": "udev",
+    "umockdev-run": "umockdev",
 }
 # A file that shows that it is there, and its package, which not every release has; tests that need it say so.
 IF_OFFERED = {"ossl-modules/pkcs11.so": "pkcs11-provider", "pkcs11-spy.so": "opensc-pkcs11"}

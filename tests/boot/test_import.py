@@ -17,19 +17,16 @@ from tests.boot.lab import WANTS, Device, Emulator, Layers, put
 
 pytestmark = pytest.mark.root
 PARTITION = "boot/firmware/dpsd"
-IMAGE = '[network]\ntrusted_roots = "/etc/dpsd/ca.pem"\n[fleet]\nvolatile_window = 0\n'
 SETTINGS = '[dps]\nid_scope = "{scope}"\nglobal_endpoint = "127.0.0.1"\n'
 
 
 @pytest.fixture
 def prepared(device: Device, installed: Layers, emulator: Emulator) -> Iterator[Machine]:
-    """A device as an image makes it: it knows whom to trust, and not who it is. Its state is on a disk of its own."""
+    """A device that nobody configured, whose system trusts the emulator. Its state is on a disk of its own."""
     machine = device(installed)
-    put(machine.root, "ca.pem", (emulator.folder / "ca.pem").read_bytes())
+    with (machine.root / "etc/ssl/certs/ca-certificates.crt").open("a") as trusted:
+        trusted.write((emulator.folder / "ca.pem").read_text())
     (machine.root / WANTS / "telemetry.service").unlink()  # it wants a key in a file
-    image = machine.root / "usr/lib/dpsd/dpsd.toml.d/image.toml"
-    image.parent.mkdir(parents=True, exist_ok=True)
-    image.write_text(IMAGE)
     state = machine.root / "var/lib/dpsd"
     with tempfile.TemporaryDirectory(dir=places.BUILD) as disk:
         subprocess.run(["mount", "--bind", disk, state], check=True)
@@ -77,6 +74,7 @@ def test_a_bundle_on_the_boot_partition_makes_a_device_of_a_board(prepared: Mach
 
 
 def test_a_bad_bundle_leaves_a_report_and_the_boot_goes_on(prepared: Machine, emulator: Emulator) -> None:
+    put(prepared.root, "dpsd.toml", b"[fleet]\nwindow = 0\n")
     folder = bring(prepared, emulator, key="x509-individual")
     prepared.boot()
     report = folder / "dpsd-report.txt"
@@ -104,7 +102,22 @@ def test_a_configured_device_leaves_a_bundle_alone(prepared: Machine, emulator: 
 
 def test_root_imports_a_bundle_while_the_device_runs(prepared: Machine, emulator: Emulator) -> None:
     prepared.boot()
+    assert prepared.properties("dpsd.service")["ActiveState"] == "inactive"
     bring(prepared, emulator).rename(prepared.root / "root/bundle")
     assert prepared.run("dpsctl", "import", "/root/bundle").startswith("adopted; the bundle was removed")
     eventually(lambda: prepared.is_active("steady.service"), "provisioned by the bundle", within=60)
     assert names(prepared.root / "root/bundle") == []
+
+
+def test_a_stick_is_asked_for_its_bundle_only_where_that_is_allowed(prepared: Machine, release: str) -> None:
+    rule = "/usr/lib/udev/rules.d/85-dpsd-import.rules"
+    prepared.boot()
+    if release != "bookworm":  # whose udevadm has no verify
+        prepared.run("udevadm", "verify", rule)
+    unit = "dpsd-import-usb@sda1.service"
+    journal = ("journalctl", "--no-pager", f"--unit={unit}")
+    prepared.run("systemctl", "start", unit)
+    assert "the stick /dev/sda1 is left alone: import.usb is not true" in prepared.run(*journal)
+    put(prepared.root, "dpsd.toml", b"[import]\nusb = true\n")
+    prepared.run("systemctl", "start", unit)
+    assert "bundle-missing: /dev/sda1 cannot be mounted as vfat: No such " in prepared.run(*journal)

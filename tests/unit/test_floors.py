@@ -99,6 +99,7 @@ FLOORS = {
     "dpsd.ownership": 2,
     "dpsd.resolve": 2,
     "dpsd.steps": 2,
+    "dpsd.stick": 2,
     "dpsd.tcp": 2,
     "dpsd.time_sync": 2,
     "dpsd.tls": 2,
