@@ -285,27 +285,9 @@ def _seal(arguments: Arguments) -> int:
 
 
 def _import(arguments: Arguments) -> int:
-    from dpsd.bundle import load_bundle
-    from dpsd.found_bundle import adopt_found, adopt_stick
-    from dpsd.importing import REMOVED, adopt, discard, resume, tell_daemon
-    from dpsd.ownership import is_owner
+    from dpsd.import_verb import run_import
 
-    path, places = arguments.operands[0], arguments.places
-    if not is_owner(places):
-        raise Problem("not-permitted", "only root may import a bundle")
-    if places.imported not in places.configuration:
-        raise UsageError("a bundle is for the device itself: leave out --config and --state-dir")
-    resumed = resume(places)
-    if arguments.has("--unattended") or arguments.has("--stick"):
-        if (adopt_stick if arguments.has("--stick") else adopt_found)(os.path.abspath(path), places) or resumed:
-            tell_daemon(places)
-        return EXIT_DONE
-    bundle = load_bundle(path)
-    adopt(bundle, places)
-    tell_daemon(places)
-    left = discard(bundle, places)
-    print(f"adopted; the bundle is still there: {left}" if left else f"adopted; {REMOVED}")
-    return EXIT_DONE
+    return run_import(arguments)
 
 
 def _config(arguments: Arguments) -> int:

@@ -1,0 +1,41 @@
+"""`dpsctl import`: for root with a bundle, and for the units that look for one. Floor 5."""
+
+from __future__ import annotations
+
+import os
+
+from dpsd.bundle import load_bundle
+from dpsd.door import Arguments, UsageError
+from dpsd.errors import EXIT_DONE, Problem
+from dpsd.found_bundle import adopt_found, adopt_stick
+from dpsd.importing import REMOVED, adopt, discard, resume, tell_daemon
+from dpsd.ownership import is_owner
+from dpsd.places import Places
+
+
+def run_import(arguments: Arguments) -> int:
+    """Do what the arguments say; raises UsageError and Problem."""
+    path, places = os.path.abspath(arguments.operands[0]), arguments.places
+    if places.imported not in places.configuration:
+        raise UsageError("a bundle is for the device itself: leave out --config and --state-dir")
+    if not is_owner(places):
+        raise Problem("not-permitted", "only root may import a bundle")
+    changed = resume(places)
+    if arguments.has("--stick"):
+        changed |= adopt_stick(path, places)
+    elif arguments.has("--unattended"):
+        changed |= adopt_found(path, places)
+    else:
+        _adopt_asked(path, places)
+        return EXIT_DONE
+    if changed:
+        tell_daemon(places)
+    return EXIT_DONE
+
+
+def _adopt_asked(path: str, places: Places) -> None:
+    bundle = load_bundle(path)
+    adopt(bundle, places)
+    tell_daemon(places)
+    left = discard(bundle, places)
+    print(f"adopted; the bundle is still there: {left}" if left else f"adopted; {REMOVED}")
