@@ -50,33 +50,21 @@ connection_string = true
 GROUP = "SupplementaryGroups=dpsd-agents"
 CERTIFICATE_FROM_SYSTEMD = "LoadCredential=dpsd.certificate\nLoadCredential=dpsd.private_key"
 
-SEAL = """
-import pathlib
-from dpsd.credentials.material import Material, Secret
-from dpsd.places import Places
-from dpsd.sealing import seal
-def take(name):
-    path = pathlib.Path("/root", name)
-    text = path.read_bytes()
-    path.unlink()
-    return text
-seal(Places(), {material})
-"""
-SEAL_CERTIFICATE = 'Material(take("device.pem"), Secret(take("device.key")))'
-SEAL_KEY = 'Material(primary_key=Secret(take("primary.key")))'
+SEAL_CERTIFICATE = ("--certificate", "/root/device.pem", "--private-key", "/root/device.key")
+SEAL_KEY = ("--primary-key", "/root/primary.key")
 
 
 class Way(NamedTuple):
     """prepare: puts credential and configuration on a disk. unit: the lines that the agent's unit needs.
 
-    authentication: what connection.json then says. files: those in memory. seal: Python that seals what is in /root.
+    authentication: what connection.json then says. files: those in memory. seal: what dpsctl seal is told.
     """
 
     prepare: Callable[[Path, Emulator], None]
     unit: str | None
     authentication: dict[str, str]
     files: tuple[str, ...] = ()
-    seal: str = ""
+    seal: tuple[str, ...] = ()
 
 
 def certificate_in_files(root: Path, emulator: Emulator) -> None:
@@ -176,7 +164,7 @@ def test_an_agent_connects_by_what_it_is_told(way: Way, device: Device, installe
     add_agent(machine.root, way.unit or "")
     machine.boot()
     if way.seal:
-        machine.run("python3", "-c", SEAL.format(material=way.seal))
+        machine.run("dpsctl", "seal", *way.seal)
     await_readiness(machine)
     assert json.loads(machine.run("cat", "/var/lib/dpsd/connection.json"))["authentication"] == way.authentication
     if way.unit is not None:
