@@ -26,7 +26,7 @@ FOLLOWS = {
 
 MEANINGS = {
     # On this device: configuration and credential.
-    "configuration-missing": "There is no configuration file, or the user dpsd may not read it.",
+    "configuration-missing": "No configuration file says what to register, or the user dpsd may not read it.",
     "configuration-invalid": (
         "A file is not TOML, a key is unknown, missing or has a wrong value, or network.trusted_roots names no "
         "usable PEM file. All faults are listed at once."

@@ -81,7 +81,7 @@ def dpsctl(*arguments: str) -> None:
 def configuration(data: bytes) -> None:
     """The text of some layers of TOML, parted by lines of dashes."""
     texts = data.decode("utf-8", "replace").split("\n---\n")
-    with problems("configuration-invalid"):
+    with problems("configuration-invalid", "configuration-missing"):
         try:
             parse_config(Layer(f"/etc/{number}.toml", text) for number, text in enumerate(texts))
         except Problem as problem:
