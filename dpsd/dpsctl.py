@@ -87,6 +87,8 @@ def _renew(arguments: Arguments) -> int:
     if certificate is None and (private_key is not None or not pending):
         raise UsageError("write: dpsctl renew --certificate FILE [--private-key FILE]; there is nothing to finish")
     settings = configured(places)
+    if settings.store == "sealed" and certificate is not None:
+        return _renew_seal(arguments)
     if (settings.type, settings.store) != ("x509", "files"):
         raise UsageError(f"renew replaces files; the credential is {settings.type} in the store {settings.store}")
     pair = Pair(settings.certificate_file or "", settings.private_key_file or "")
@@ -100,6 +102,15 @@ def _renew(arguments: Arguments) -> int:
         publish_renewed(places)
         print(f"renewed: {record.connection.device_id} at {record.connection.iothub_hostname}")
     return EXIT_DONE
+
+
+def _renew_seal(arguments: Arguments) -> int:
+    """Seal the new pair as a candidate, which the daemon tries before it takes the place of the present one."""
+    from dpsd.seal_verb import run_seal
+
+    if not arguments.has("--private-key"):
+        raise UsageError("what is sealed is a whole pair: give --private-key, too")
+    return run_seal(arguments._replace(options={**arguments.options, "--keep": ""}))
 
 
 def _status(arguments: Arguments) -> int:

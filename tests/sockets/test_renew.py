@@ -193,3 +193,18 @@ def test_a_reset_forgets_a_renewal_too(board: Board, cut: Callable[[int], Issued
     assert board.dpsctl("reset", "--credential", "--yes").returncode == 0
     assert left_over(board) == []
     assert json.loads(board.dpsctl("status", "--json").stdout)["provisioned"] is False
+
+
+def test_a_sealed_pair_is_renewed_by_a_candidate(board: Board, old: Issued) -> None:
+    place = str(board.folder / "device")
+    sealed = board.dpsctl("seal", "--certificate", f"{place}.pem", "--private-key", f"{place}.key", "--keep")
+    assert sealed.returncode == 0, sealed.stderr
+    lines = [line for line in board.config.read_text().splitlines() if not line.startswith(("certif", "private"))]
+    board.config.write_text("\n".join(lines).replace("[credential]", '[credential]\nstore = "sealed"') + "\n")
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        before = credential_of(board)
+        assert board.dpsctl(*words(board, issue(board), key=False)).returncode == 2
+        ended = board.dpsctl(*words(board, issue(board)))
+        assert ended.returncode == 0, ended.stderr
+        daemon.await_(lambda: credential_of(board) != before)
