@@ -104,7 +104,8 @@ def _configuration(root: str) -> Iterator[str]:
         credential = parse_config(layers).config.credential
     except Problem as problem:
         # What is missing here, a later file or an import gives.
-        yield from (one for one in (problem.sentence, *problem.also) if ": is missing" not in one)
+        faults = () if problem.code == "configuration-missing" else (problem.sentence, *problem.also)
+        yield from (one for one in faults if ": is missing" not in one)
         return
     for name in _KEYS:
         path = getattr(credential, name)

@@ -29,7 +29,7 @@ def unconfigured(device: Device, installed: Layers) -> Machine:
 
 def test_units_hold_before_systemd(unconfigured: Machine) -> None:
     units = unconfigured.run("sh", "-c", "ls -d /usr/lib/systemd/system/dpsd*").split()
-    assert len(units) == 14
+    assert len(units) == 15
     assert unconfigured.attempt("systemd-analyze", "verify", "--man=no", *units) == (0, "")
     for service, exposure in EXPOSURE.items():
         security = ("systemd-analyze", "security", "--no-pager", f"--threshold={exposure}", service)
