@@ -154,3 +154,22 @@ def test_in_the_foreground_both_are_tried(provisioned: Board) -> None:
     ended = provisioned.dpsctl("provision")
     assert (ended.returncode, "the newly sealed credential" in ended.stderr) == (77, True)
     assert in_use(provisioned) == fingerprint
+
+
+def test_a_cut_between_record_and_promotion_is_rolled_forward_offline(
+    provisioned: Board, emulator: EmulatorProcess
+) -> None:
+    private = provisioned.state / "private"
+    old = (private / "credential.sealed").read_bytes()
+    fingerprint = put(provisioned, other_key(provisioned))
+    candidate = (private / "candidate.sealed").read_bytes()
+    assert provisioned.dpsctl("provision").returncode == 0
+    for name, data in (("credential.sealed", old), ("candidate.sealed", candidate)):
+        (private / name).touch(0o600)
+        (private / name).write_bytes(data)
+    since = len(emulator.lines())
+    with Daemon(provisioned) as daemon:
+        daemon.await_notified("READY=1")
+        assert in_use(provisioned) == fingerprint and not (private / "candidate.sealed").exists()
+        daemon.await_(lambda: provisioned.status()["state"] == "provisioned")
+    assert emulator.lines()[since:] == []
