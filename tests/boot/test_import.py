@@ -14,6 +14,8 @@ from machine import Machine, eventually
 
 from tests.boot.first_boot import STATE, access, configure
 from tests.boot.lab import WANTS, Device, Emulator, Layers, put
+from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
+from tests.unit.bundles import put_folder
 
 pytestmark = pytest.mark.root
 PARTITION = "boot/firmware/dpsd"
@@ -107,6 +109,14 @@ def test_root_imports_a_bundle_while_the_device_runs(prepared: Machine, emulator
     assert prepared.run("dpsctl", "import", "/root/bundle").startswith("adopted; the bundle was removed")
     eventually(lambda: prepared.is_active("steady.service"), "provisioned by the bundle", within=60)
     assert names(prepared.root / "root/bundle") == []
+
+    # A certificate alone is a bundle, too: one that DPS does not take leaves the device what it is.
+    strange = {"certificate.pem": pem_of(make_certificate(make_key("ec"), "x509-group"))}
+    put_folder(prepared.root / "root/bundle", {**strange, "private_key.pem": pem_of_key(make_key("ec"))})
+    prepared.run("dpsctl", "import", "/root/bundle")
+    eventually(lambda: "the newly sealed credential: " in prepared.journal(), "it is tried and refused", within=60)
+    assert prepared.is_active("dpsd.service")
+    assert access(prepared, f"{STATE}/private/candidate.sealed") == "600 dpsd:dpsd"
 
 
 def test_a_stick_is_asked_for_its_bundle_only_where_that_is_allowed(prepared: Machine, release: str) -> None:

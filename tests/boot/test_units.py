@@ -14,8 +14,8 @@ EXPOSURE = {
     "dpsd-connection.service": 12,
     "dpsd-keys@0.service": 16,
     "dpsd-renewal.service": 40,
-    "dpsd-import.service": 30,
-    "dpsd-import-usb@sda1.service": 40,
+    "dpsd-import.service": 24,
+    "dpsd-import-usb@sda1.service": 28,
 }  # tenths, as --threshold= counts
 
 

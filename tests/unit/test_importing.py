@@ -16,6 +16,7 @@ from dpsd.found_bundle import adopt_found
 from dpsd.importing import adopt, discard, resume, was_adopted
 from dpsd.places import Places
 from dpsd.publish import prepare_folders, publish
+from dpsd.reset import reset
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.bundles import Content, put_folder, tar_of
 from tests.unit.examples import DEVICE_KEY, RECORD, problem_of
@@ -161,6 +162,12 @@ def test_a_bundle_that_could_not_be_removed_is_adopted_once(places: Places) -> N
     before = os.stat(places.imported)
     assert not adopt_found(str(archive.parent), places)
     assert os.stat(places.imported) == before and not archive.exists()
+
+
+def test_a_device_that_was_reset_takes_the_next_bundle(places: Places) -> None:
+    assert adopt_found(bring(places, WHOLE), places)
+    assert places.imported in list(reset(places, credential=True))
+    assert adopt_found(bring(places, WHOLE), places)
 
 
 def test_there_is_nothing_to_resume(places: Places) -> None:
