@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import places
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import load_pem_x509_certificates
 from machine import Machine, eventually
 
 from tests.boot.first_boot import STATE, access, configure
 from tests.boot.lab import WANTS, Device, Emulator, Layers, put
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
-from tests.unit.bundles import put_folder
+from tests.unit.bundles import put_folder, tgz_of
 
 pytestmark = pytest.mark.root
 PARTITION = "boot/firmware/dpsd"
@@ -102,13 +114,34 @@ def test_a_configured_device_leaves_a_bundle_alone(prepared: Machine, emulator: 
     assert prepared.attempt("test", "-e", f"{STATE}/imported.toml").status == 1
 
 
-def test_root_imports_a_bundle_while_the_device_runs(prepared: Machine, emulator: Emulator) -> None:
+def signed_archive(folder: Path) -> tuple[bytes, bytes]:
+    """Make of a bundle's files a signed archive with PKCS#12 and a setting that needs it; and the fleet's key."""
+    leaf, *chain = load_pem_x509_certificates((folder / "certificate.pem").read_bytes())
+    key = load_pem_private_key((folder / "private_key.pem").read_bytes(), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    identity = serialize_key_and_certificates(b"device", key, leaf, chain, BestAvailableEncryption(b"secret words"))
+    settings = (folder / "dpsd.toml").read_bytes() + b'[hub]\nallow = ["*.azure-devices.net"]\n'
+    content = {"dpsd.toml": settings, "identity.p12": identity, "identity.pass": b"secret words\n"}
+    sums = "".join(f"{sha256(data).hexdigest()}  {name}\n" for name, data in content.items()).encode()
+    fleet = Ed25519PrivateKey.generate()
+    public = fleet.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return tgz_of({**content, "SHA256SUMS": sums, "SHA256SUMS.sig": fleet.sign(sums)}), public
+
+
+def test_root_imports_a_signed_archive_and_then_a_certificate(prepared: Machine, emulator: Emulator) -> None:
     prepared.boot()
     assert prepared.properties("dpsd.service")["ActiveState"] == "inactive"
-    bring(prepared, emulator).rename(prepared.root / "root/bundle")
-    assert prepared.run("dpsctl", "import", "/root/bundle").startswith("adopted; the bundle was removed")
+    folder, archive = bring(prepared, emulator), prepared.root / "root/bundle.tar.gz"
+    data, fleet_key = signed_archive(folder)
+    archive.write_bytes(data)
+    shutil.rmtree(folder)
+    refused = prepared.attempt("dpsctl", "import", "/root/bundle.tar.gz")
+    assert refused.status == 78 and "sets hub.allow and is not signed by the fleet's key" in refused.output
+    put(prepared.root, "fleet.pem", fleet_key)
+    put(prepared.root, "dpsd.toml", b'[import]\nfleet_key_file = "/etc/dpsd/fleet.pem"\n')
+    assert prepared.run("dpsctl", "import", "/root/bundle.tar.gz").startswith("adopted; the bundle was removed")
     eventually(lambda: prepared.is_active("steady.service"), "provisioned by the bundle", within=60)
-    assert names(prepared.root / "root/bundle") == []
+    assert not archive.exists()
 
     # A certificate alone is a bundle, too: one that DPS does not take leaves the device what it is.
     strange = {"certificate.pem": pem_of(make_certificate(make_key("ec"), "x509-group"))}
@@ -117,6 +150,7 @@ def test_root_imports_a_bundle_while_the_device_runs(prepared: Machine, emulator
     eventually(lambda: "the newly sealed credential: " in prepared.journal(), "it is tried and refused", within=60)
     assert prepared.is_active("dpsd.service")
     assert access(prepared, f"{STATE}/private/candidate.sealed") == "600 dpsd:dpsd"
+    assert names(prepared.root / "root/bundle") == []
 
 
 def test_a_stick_is_asked_for_its_bundle_only_where_that_is_allowed(prepared: Machine, release: str) -> None:

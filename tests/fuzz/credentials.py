@@ -8,7 +8,10 @@ import textwrap
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from dpsd.bundle import Bundle, Files
+from dpsd.bundle_content import material_of
 from dpsd.credentials import open_credential
+from dpsd.fleet_signature import check_sums
 from dpsd.protocol.identifiers import check_registration_id
 from dpsd.settings import CredentialFiles
 from dpsd.tls import make_context
@@ -75,7 +78,22 @@ def trusted_roots(data: bytes) -> None:
         make_context(put("roots.pem", data))
 
 
+def pkcs12(data: bytes) -> None:
+    """identity.p12 of an import bundle."""
+    with problems("credential-invalid", secret=data):
+        material = material_of(Bundle("/b", (), Files({"identity.p12": data}.items())))
+        assert material is not None and material.certificate is not None
+
+
+def checksums(data: bytes) -> None:
+    """SHA256SUMS of an import bundle."""
+    with problems("bundle-signature-invalid"):
+        check_sums(Bundle("/b", (), Files({"dpsd.toml": b"", "SHA256SUMS": data}.items())))
+
+
 TARGETS = {
+    "pkcs12": pkcs12,
+    "checksums": checksums,
     "certificate": certificate,
     "certificate-der": certificate_der,
     "private-key": private_key,
