@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import sys
 
-from dpsd.core_dumps import forbid_core_dumps
 from dpsd.door import Arguments, Verb, enter
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.places import CONFIGURATION
 
 
 def _daemon(arguments: Arguments) -> int:
+    from dpsd.core_dumps import forbid_core_dumps
     from dpsd.notify import Notifier
     from dpsd.ownership import act_as_owner
     from dpsd.supervisor import Supervisor
 
     os.umask(0o077)
+    forbid_core_dumps()
     places = arguments.places
     act_as_owner(places)
     worker = ["attempt", "--state-dir", places.state, "--runtime-dir", places.runtime]
@@ -29,7 +30,7 @@ def _attempt(arguments: Arguments) -> int:
     """Make one attempt and tell about it on stdout, for the supervisor."""
     from dpsd.attempt import attempt
     from dpsd.progress import Event, Failed, encode_event, parse_orders
-    from dpsd.publish import peek_record
+    from dpsd.recorded import peek_record
 
     def report(event: Event) -> None:
         sys.stdout.buffer.write(encode_event(event))
@@ -56,7 +57,6 @@ VERBS = {
 
 
 def main() -> int:
-    forbid_core_dumps()
     return enter("dpsd", VERBS, sys.argv[1:])
 
 

@@ -23,8 +23,8 @@ from dpsd.progress import Carry, Done, Noted, Orders, Registered, Step, Watch
 from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
-from dpsd.publish import peek_renewed
 from dpsd.record import Binding, Record, Validity, differences, same_board, updated
+from dpsd.recorded import peek_renewed
 from dpsd.registering import register
 from dpsd.release import asks, check_memory, release, release_again
 from dpsd.settings import Network

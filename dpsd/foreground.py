@@ -14,7 +14,8 @@ from dpsd.journal import INFO, log, log_problem
 from dpsd.ownership import is_owner
 from dpsd.places import Places
 from dpsd.progress import Event, Orders, Step
-from dpsd.publish import has_candidate, load_record, prepare_folders, promote, publish, raise_flag
+from dpsd.publish import has_candidate, prepare_folders, promote, publish, raise_flag
+from dpsd.recorded import load_record
 
 PUBLISH_LIMIT = 60
 """Seconds for the daemon to publish what is registered already."""

@@ -15,8 +15,8 @@ from dpsd.durable import make_folder, replace_changed
 from dpsd.errors import Problem
 from dpsd.mounts import is_in_memory
 from dpsd.places import Places
-from dpsd.publish import is_released, promised
 from dpsd.record import Record, same_board
+from dpsd.recorded import is_released, promised
 from dpsd.settings import CredentialFiles, Outputs
 from dpsd.text import printable
 

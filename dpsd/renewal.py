@@ -22,8 +22,9 @@ from dpsd.errors import Problem
 from dpsd.ownership import as_owner, in_owners_process
 from dpsd.places import Places
 from dpsd.progress import Done, Failed, Orders, encode_event, parse_event
-from dpsd.publish import peek_record, peek_renewed, prepare_folders
+from dpsd.publish import prepare_folders
 from dpsd.record import Record, render_record
+from dpsd.recorded import peek_record, peek_renewed
 from dpsd.settings import CredentialFiles
 from dpsd.shape import ShapeError
 from dpsd.steps import Report

@@ -25,7 +25,8 @@ from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
 from dpsd.keys.sources import prepare
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
-from dpsd.publish import peek_record, prepare_folders, roll_forward, sealed_fingerprint
+from dpsd.publish import prepare_folders, roll_forward, sealed_fingerprint
+from dpsd.recorded import peek_record
 from dpsd.seal import NONCE_SIZE, Header, render_body, render_header
 from dpsd.text import printable
 

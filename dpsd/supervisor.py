@@ -36,18 +36,9 @@ from dpsd.journal import NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Step, Watch, encode_orders
-from dpsd.publish import (
-    has_candidate,
-    is_released,
-    keep,
-    load_record,
-    lower_flag,
-    prepare_folders,
-    promote,
-    publish,
-    raise_flag,
-)
+from dpsd.publish import has_candidate, keep, lower_flag, prepare_folders, promote, publish, raise_flag
 from dpsd.record import Record, differences, same_board, updated
+from dpsd.recorded import is_released, load_record
 from dpsd.shape import ShapeError
 from dpsd.status import Status
 from dpsd.wait import LOOK_INTERVAL, Wait

@@ -23,7 +23,8 @@ from dpsd.inputs import unchanged
 from dpsd.places import Places
 from dpsd.progress import Done, Failed, Registered, encode_event, encode_orders, parse_event, parse_orders
 from dpsd.protocol.dps import PAYLOAD_LIMIT, encode_register_body
-from dpsd.publish import load_record, peek_record, prepare_folders, publish
+from dpsd.publish import prepare_folders, publish
+from dpsd.recorded import load_record, peek_record
 from dpsd.shape import ShapeError
 from tests.fuzz.endings import check_line, check_shown, problems, refusing
 from tests.unit.examples import DEVICE_KEY

@@ -22,8 +22,9 @@ from dpsd.credentials import open_credential
 from dpsd.credentials.material import Material, Secret
 from dpsd.errors import Problem
 from dpsd.places import Places
-from dpsd.publish import load_record, prepare_folders, promote, publish, raise_flag
+from dpsd.publish import prepare_folders, promote, publish, raise_flag
 from dpsd.record import Record, render_record
+from dpsd.recorded import load_record
 from dpsd.sealing import seal
 from dpsd.settings import CredentialFiles
 from tests.unit.examples import CHECKOUT, CONNECTION, DEVICE_KEY, GROUP_KEY, RECORD

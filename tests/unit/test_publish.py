@@ -11,8 +11,9 @@ import pytest
 
 from dpsd.connection import Authentication
 from dpsd.places import Places
-from dpsd.publish import is_released, load_record, lower_flag, peek_record, publish, raise_flag
+from dpsd.publish import lower_flag, publish, raise_flag
 from dpsd.record import render_record
+from dpsd.recorded import is_released, load_record, peek_record
 from tests.unit.examples import CONNECTION, RECORD, problem_of
 
 
