@@ -14,7 +14,7 @@ from dpsd.config import Layer, parse_config
 from dpsd.durable import load
 from dpsd.errors import Problem, ProtocolError
 from dpsd.inputs import TEXT_LIMIT
-from dpsd.places import CONFIGURATION, KEYS_DIRECTORY, Places
+from dpsd.places import CONFIGURATION, IMPORT_DIRECTORY, KEYS_DIRECTORY, Places
 from dpsd.protocol.sas import parse_key
 from dpsd.text import printable
 
@@ -68,7 +68,7 @@ def _findings(root: str) -> Iterator[str]:
 
 
 def _state(root: str) -> Iterator[str]:
-    for path in _files(root, Places().state):
+    for path in (*_files(root, Places().state), *_files(root, IMPORT_DIRECTORY)):
         if path in CONFIGURATION:
             yield f"{path}: was imported on one board; remove it"
         elif path.endswith(".sealed"):

@@ -36,6 +36,7 @@ def root(tmp_path: Path) -> Path:
 
 
 UNSAFE = {
+    "/var/lib/dpsd-import/adopted.json": b"{}",
     "/var/lib/dpsd/private/assignment.json": b"{}",
     "/var/lib/dpsd/connection.json": b"{}",
     "/var/lib/dpsd/history.json": b"{}",
