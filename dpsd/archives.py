@@ -24,6 +24,10 @@ _ZIP, _GZIP = b"PK", b"\x1f\x8b"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
+class ArchiveError(ValueError):
+    """The message says what is wrong, as what follows the archive's name in a sentence."""
+
+
 class Entry(NamedTuple):
     """name: as in the archive, without its folders' slash. content: None unless it is a plain file that fits.
 
@@ -40,22 +44,22 @@ class Entry(NamedTuple):
 
 
 def unpack(data: bytes) -> list[Entry]:
-    """Return what is in an archive; raises ValueError with what is wrong with it, as what follows its name."""
+    """Return what is in an archive; raises ArchiveError."""
     try:
         if data.startswith(_ZIP):
             return list(_unzip(data))
         return list(_untar(_gunzip(data) if data.startswith(_GZIP) else data))
-    except ValueError:
+    except ArchiveError:
         raise
     except Exception:
-        raise ValueError("is no whole .tar, .tar.gz or .zip archive") from None
+        raise ArchiveError("is no whole .tar, .tar.gz or .zip archive") from None
 
 
 def _gunzip(data: bytes) -> bytes:
     unpacking = zlib.decompressobj(wbits=31)
     unpacked = unpacking.decompress(data, SIZE_LIMIT + 1)
     if len(unpacked) > SIZE_LIMIT:
-        raise ValueError(f"has more than {SIZE_LIMIT} bytes unpacked")
+        raise ArchiveError(f"has more than {SIZE_LIMIT} bytes unpacked")
     if not unpacking.eof:
         raise EOFError
     return unpacked
@@ -109,5 +113,5 @@ def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
 _TOO_LARGE = f"has more than {FILE_LIMIT} bytes"
 
 
-def _too_many() -> ValueError:
-    return ValueError(f"has more than {ENTRY_LIMIT} entries")
+def _too_many() -> ArchiveError:
+    return ArchiveError(f"has more than {ENTRY_LIMIT} entries")

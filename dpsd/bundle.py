@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from dpsd.archives import ENTRY_LIMIT, FILE_LIMIT, SIZE_LIMIT, Entry, unpack
+from dpsd.archives import ENTRY_LIMIT, FILE_LIMIT, SIZE_LIMIT, ArchiveError, Entry, unpack
 from dpsd.errors import Problem
 from dpsd.settings import nearest
 from dpsd.text import printable
@@ -73,32 +73,36 @@ def load_bundle(path: str) -> Bundle:
     place = os.path.abspath(path)
     descriptor, found = _open(place)
     try:
-        if not stat.S_ISDIR(found.st_mode):
-            return _of_archive(place, _read(place, descriptor, found, SIZE_LIMIT))
-        names = _list(place, descriptor)
-        files = [name for name in names if name.lower() in NAMES]
-        archives = [name for name in names if name.lower().endswith(ARCHIVES)]
-        _check_names(place, names, archives)
-        if not names:
-            raise Problem("bundle-missing", f"{printable(place)} holds no file of a bundle")
-        if not archives:
-            contents = [(name, _load(place, name, descriptor, FILE_LIMIT)) for name in files]
-            return Bundle(place, _below(place, files), Files(_named(place, contents)))
-        if files or len(archives) > 1:
-            raise _invalid(place, "holds several bundles: more than one archive, or an archive and other files")
-        return _of_archive(f"{place}/{archives[0]}", _load(place, archives[0], descriptor, SIZE_LIMIT))
+        if stat.S_ISDIR(found.st_mode):
+            return _of_folder(place, descriptor)
+        return _of_archive(place, _read(place, descriptor, found, SIZE_LIMIT))
     finally:
         os.close(descriptor)
+
+
+def _of_folder(place: str, descriptor: int) -> Bundle:
+    names = _list(place, descriptor)
+    archives = [name for name in names if name.lower().endswith(ARCHIVES)]
+    files = [name for name in names if name not in archives]
+    _check_names(place, files)
+    if not names:
+        raise _empty(place)
+    if not archives:
+        contents = [(name, _load(place, name, descriptor, FILE_LIMIT)) for name in files]
+        return Bundle(place, tuple(f"{place}/{name}" for name in files), Files(_named(place, contents)))
+    if files or len(archives) > 1:
+        raise _invalid(place, "holds several bundles: more than one archive, or an archive and other files")
+    return _of_archive(f"{place}/{archives[0]}", _load(place, archives[0], descriptor, SIZE_LIMIT))
 
 
 def _of_archive(place: str, data: bytes) -> Bundle:
     try:
         entries = [entry for entry in map(_without_dot, unpack(data)) if not _is_dropping(entry.name)]
-        files = Files(_named(place, _contents(place, entries)))
-    except ValueError as error:
+    except ArchiveError as error:
         raise _invalid(place, str(error)) from None
+    files = Files(_named(place, _contents(place, entries)))
     if not files:
-        raise Problem("bundle-missing", f"{printable(place)} holds no file of a bundle")
+        raise _empty(place)
     return Bundle(place, (place,), files)
 
 
@@ -121,7 +125,7 @@ def _contents(place: str, entries: list[Entry]) -> Iterator[tuple[str, bytes]]:
         folders.add(folder)
         if "/" in folder or len(folders) > 1:
             raise _invalid(place, f"has several folders: {printable(entry.name)}")
-        _check_names(place, [name], [])
+        _check_names(place, [name])
         yield name, entry.content
 
 
@@ -134,9 +138,9 @@ def _named(place: str, contents: Iterable[tuple[str, bytes]]) -> Iterator[tuple[
         yield NAMES[name.lower()], content
 
 
-def _check_names(place: str, names: list[str], archives: list[str]) -> None:
+def _check_names(place: str, names: list[str]) -> None:
     for name in names:
-        if name not in archives and name.lower() not in NAMES:
+        if name.lower() not in NAMES:
             meant = nearest(name, NAMES.values())
             raise _invalid(place, f"has a file that is none of a bundle: {printable(name)}{meant}")
 
@@ -195,8 +199,8 @@ def _open(path: str, folder: int | None = None) -> tuple[int, os.stat_result]:
         raise Problem("bundle-missing", f"{printable(path)}: {said}") from None
 
 
-def _below(place: str, names: list[str]) -> tuple[str, ...]:
-    return tuple(f"{place}/{name}" for name in names)
+def _empty(place: str) -> Problem:
+    return Problem("bundle-missing", f"{printable(place)} holds no file of a bundle")
 
 
 def _invalid(place: str, said: str) -> Problem:
