@@ -15,8 +15,7 @@ at all: the record on disk is published, the flag raised and systemd told.
 A problem of the configuration class does not take away what an earlier boot achieved: with a record on disk the device
 is ready by it, and STATUS= says what is wrong. Any other doubt about the binding is settled before READY=1.
 
-A newly sealed credential, the candidate, is tried once the device is ready by the present one, and again by the class
-of what went wrong. Where the present one is refused or unusable, they take turns.
+A newly sealed credential is tried in the background, see `turns`.
 """
 
 from __future__ import annotations
@@ -36,11 +35,12 @@ from dpsd.journal import NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Step, Watch, encode_orders
-from dpsd.publish import has_candidate, keep, lower_flag, prepare_folders, promote, publish, raise_flag
+from dpsd.publish import keep, lower_flag, prepare_folders, promote, publish, raise_flag
 from dpsd.record import Record, differences, same_board, updated
 from dpsd.recorded import is_released, load_record
 from dpsd.shape import ShapeError
 from dpsd.status import Status
+from dpsd.turns import Turns
 from dpsd.wait import LOOK_INTERVAL, Wait
 from dpsd.worker import Worker
 
@@ -76,9 +76,7 @@ class Supervisor:
         self._deadline = 0.0
         self._forced = False
         self._carry = Carry()
-        self._candidates_turn = False
-        self._tries_candidate = False
-        self._present_holds = False
+        self._turns = Turns(places)
         self._started = boot_clock()
         self._attempts = 0
         self._finished = 0
@@ -122,7 +120,7 @@ class Supervisor:
                 self._become_ready(self._record)
                 self._write_history()
                 self._compare_details(self._record)
-                self._look_for_candidate(self._record)
+                self._try_candidate(self._record)
             else:
                 self._start_attempt()
         except Problem as problem:
@@ -175,9 +173,10 @@ class Supervisor:
         self._event = None
         self._waiting.remember([*self._places.configuration, *configuration_files(self._places.configuration)])
         self._status.starting_attempt(self._attempts)
-        self._choose_credential()
+        if self._turns.take(self._record, forced=self._forced):
+            self._carry = Carry(transport=self._carry.transport)
         first = self._attempts == 1
-        orders = Orders(self._forced, first, self._started, self._carry, self._tries_candidate)
+        orders = Orders(self._forced, first, self._started, self._carry, self._turns.candidate)
         try:
             self._worker = Worker([*self._arguments, f"--orders={encode_orders(orders)}"])
         except OSError as error:
@@ -187,25 +186,12 @@ class Supervisor:
         self._deadline = time.monotonic() + ATTEMPT_LIMIT
         self._selector.register(self._worker.descriptor, selectors.EVENT_READ)
 
-    def _choose_credential(self) -> None:
-        """Decide which credential the next attempt is for; what was carried of another one is not its own."""
-        tries_candidate = self._candidates_turn and not self._forced and self._candidate_waits()
-        if tries_candidate != self._tries_candidate:
-            self._carry = Carry(transport=self._carry.transport)
-        self._tries_candidate = tries_candidate
-
-    def _candidate_waits(self) -> bool:
-        if self._record is None:
-            return os.path.lexists(self._places.candidate)
-        return has_candidate(self._record, self._places)
-
-    def _look_for_candidate(self, record: Record) -> bool:
+    def _try_candidate(self, record: Record) -> bool:
         """Where the device is ready by the present credential, let a newly sealed one be tried now."""
-        self._present_holds = True
-        self._candidates_turn = has_candidate(record, self._places)
-        if self._candidates_turn:
+        waits = self._turns.hold(record)
+        if waits:
             self._waiting.until = time.monotonic()
-        return self._candidates_turn
+        return waits
 
     def _read_worker(self, worker: Worker) -> None:
         try:
@@ -277,7 +263,7 @@ class Supervisor:
         self._waiting.remember(list(record.inputs))
         if owed.check_hub:
             self._waiting.until = time.monotonic()
-        elif self._look_for_candidate(record):
+        elif self._try_candidate(record):
             return
         elif not unchanged(record.inputs):
             self._waiting.until = time.monotonic() + LOOK_INTERVAL
@@ -289,7 +275,8 @@ class Supervisor:
         if problem.kind.retry is Retry.CONFIGURATION and self._record is not None and not self._ready:
             problem = self._stay_with(self._record) or problem
         self._status.failed(problem, self._finished, self._waiting.begin(problem))
-        self._take_turns(problem)
+        if self._turns.fail(problem, self._record):
+            self._waiting.until = time.monotonic()
         self._refresh_at = time.monotonic() + REFRESH_INTERVAL
         if self._locked and problem.code not in NOT_FAILED:
             self._write_history(problem)
@@ -298,14 +285,6 @@ class Supervisor:
             self._exit_status = problem.kind.exit_status
         if self._ready:
             self._notifier.ready()
-
-    def _take_turns(self, problem: Problem) -> None:
-        """Where the present credential is of no use, try the candidate at once; where neither is, wait in between."""
-        if problem.kind.retry not in (Retry.REFUSED, Retry.CONFIGURATION):
-            return
-        self._candidates_turn = self._present_holds or not self._tries_candidate
-        if self._candidates_turn and not self._tries_candidate and self._candidate_waits():
-            self._waiting.until = time.monotonic()
 
     def _stay_with(self, record: Record) -> Problem | None:
         """Become ready by the earlier assignment; return what prevents it.
@@ -376,7 +355,7 @@ class Supervisor:
     def _judge_anew(self) -> None:
         """Whatever changed, the present credential comes first."""
         self._carry = self._carry._replace(operation_id=None)
-        self._candidates_turn = self._present_holds = False
+        self._turns.begin_anew()
 
     def _try_again(self) -> None:
         self._waiting.end()
