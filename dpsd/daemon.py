@@ -64,3 +64,15 @@ def _lock_is_held(places: Places) -> bool:
     except Problem:
         return True
     return False
+
+
+def problem_told(status: dict[str, Any] | None) -> Problem | None:
+    """Return the problem that a status, or a part of one, tells of; None where it tells of none."""
+    from dpsd.progress import parse_problem
+    from dpsd.shape import ShapeError, Table
+
+    try:
+        found = Table(status or {}).optional_table("problem")
+        return None if found is None else parse_problem(found)
+    except ShapeError:
+        return None

@@ -30,7 +30,7 @@ from dpsd.text import printable
 _ALONE = ("--check", "--reseal", "--discard")
 
 
-def run_seal(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Do what the arguments say; raises UsageError and Problem."""
     given = {name: arguments.options[option] for name in INPUTS if (option := _option(name)) in arguments.options}
     asked = [option for option in _ALONE if arguments.has(option)]

@@ -13,7 +13,7 @@ from dpsd.ownership import is_owner
 from dpsd.places import Places
 
 
-def run_import(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Do what the arguments say; raises UsageError and Problem."""
     path, places = os.path.abspath(arguments.operands[0]), arguments.places
     if places.imported not in places.configuration:

@@ -1,0 +1,41 @@
+"""`dpsctl config`: the effective configuration, or what must not be in an image. Floor 5."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from dpsd.device import load_config, open_device
+from dpsd.door import Arguments, UsageError
+from dpsd.errors import EXIT_DONE
+from dpsd.image import check_image
+from dpsd.ownership import act_as_owner
+from dpsd.text import printable
+
+
+def run(arguments: Arguments) -> int:
+    if arguments.has("--image"):
+        return _image(arguments.options["--image"])
+    act_as_owner(arguments.places)
+    effective = load_config(arguments.places)
+    for key, value in effective.values.items():
+        if value.value is not None:
+            shown = value.value if isinstance(value.value, (str, int, dict)) else _plain(value.value)
+            print(f"{key} = {json.dumps(shown)}  # {value.origin}")
+    device = open_device(arguments.places)
+    print(f"# registration id: {device.binding.registration_id}")
+    return EXIT_DONE
+
+
+def _image(root: str) -> int:
+    if not os.path.isdir(root):
+        raise UsageError(f"{printable(root)} is not a folder")
+    check_image(os.path.realpath(root).rstrip("/"))
+    print("nothing is in this image that only one board may have")
+    return EXIT_DONE
+
+
+def _plain(value: Any) -> Any:
+    """Return what the TOML file would say for a parsed value."""
+    return list(value) if type(value) is tuple else str(value)

@@ -1,0 +1,43 @@
+"""`dpsctl renew`: another certificate, tried by a registration before it takes the old one's place. Floor 5."""
+
+from __future__ import annotations
+
+import os
+
+from dpsd.door import Arguments, UsageError
+from dpsd.errors import EXIT_DONE
+from dpsd.foreground import publish_renewed, tell
+from dpsd.ownership import act_as_owner
+from dpsd.renewal import Pair, configured, finish, is_pending, renew
+from dpsd.verbs import seal
+
+
+def run(arguments: Arguments) -> int:
+    """Try new files by a registration and put them in place; without any, finish what was cut short."""
+    places, certificate = arguments.places, arguments.options.get("--certificate")
+    private_key, pending = arguments.options.get("--private-key"), is_pending(arguments.places)
+    if certificate is None and (private_key is not None or not pending):
+        raise UsageError("write: dpsctl renew --certificate FILE [--private-key FILE]; there is nothing to finish")
+    settings = configured(places)
+    if settings.store == "sealed" and certificate is not None:
+        return _renew_seal(arguments)
+    if (settings.type, settings.store) != ("x509", "files"):
+        raise UsageError(f"renew replaces files; the credential is {settings.type} in the store {settings.store}")
+    pair = Pair(settings.certificate_file or "", settings.private_key_file or "")
+    if {os.path.realpath(path) for path in (certificate, private_key) if path} & {*map(os.path.realpath, pair.staged)}:
+        raise UsageError("give the new files other names: FILE.new beside the old ones is where they wait")
+    if pending and finish(places, pair):
+        print("finished the renewal that was cut short: dpsd publishes it at its next start, or reload")
+    if certificate is not None:
+        record = renew(places, pair, certificate, private_key, tell)
+        act_as_owner(places)
+        publish_renewed(places)
+        print(f"renewed: {record.connection.device_id} at {record.connection.iothub_hostname}")
+    return EXIT_DONE
+
+
+def _renew_seal(arguments: Arguments) -> int:
+    """Seal the new pair as a candidate, which the daemon tries before it takes the place of the present one."""
+    if not arguments.has("--private-key"):
+        raise UsageError("what is sealed is a whole pair: give --private-key, too")
+    return seal.run(arguments._replace(options={**arguments.options, "--keep": ""}))
