@@ -146,7 +146,7 @@ class Processes:
         self._seen: set[tuple[int, bytes]] = set()
 
     def look(self) -> None:
-        """Raise LeakError if a secret is in what /proc tells of them, or if an attempt could leave a core file."""
+        """Raise LeakError if a secret is in what /proc tells of them, or if an attempt could be dumped."""
         for pid in family(self._pid):
             command = _content(Path(f"/proc/{pid}/cmdline"))
             if (pid, command) not in self._seen:
@@ -160,8 +160,12 @@ class Processes:
 def family(pid: int) -> Iterator[int]:
     """Yield a process and its descendants, as far as they live."""
     yield pid
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in _content(tasks).split():
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return
+    for task in tasks:
+        for child in _content(Path(f"/proc/{pid}/task/{task}/children")).split():
             yield from family(int(child))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from machine import Machine
 
@@ -26,10 +28,18 @@ def inspect(machine: Machine) -> None:
         machine.attempt(*command)
     for pid in processes(machine):
         sweep.Processes(pid).look()
-        sweep.check_core_limit(pid)
+        if is_started(pid):
+            sweep.check_core_limit(pid)
     for folder in (STATE, RUNTIME, "var/lib/systemd/coredump", "var/crash"):
         sweep.check_files(machine.inside / folder)
     check_access(machine)
+
+
+def is_started(pid: int) -> bool:
+    """Tell whether a process of the unit is dpsd by now: systemd's own comes first, and sets the limits."""
+    with contextlib.suppress(OSError):
+        return b"/dpsd\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def check_access(machine: Machine) -> None:
