@@ -1,0 +1,51 @@
+"""What root does with a state directory whose owner, the daemon, was taken over."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dpsd.durable import lock
+from dpsd.places import Places
+from dpsd.publish import prepare_folders
+from tests.unit.examples import CHECKOUT
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+STRANGER = 12345
+
+
+@pytest.fixture
+def places() -> Iterator[Places]:
+    """A state directory of another user, who can reach it."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        places = Places((f"{folder}/dpsd.toml",), f"{folder}/state", f"{folder}/run")
+        prepare_folders(places)
+        for path in (places.state, places.private, places.runtime):
+            os.chown(path, STRANGER, STRANGER)
+        yield places
+
+
+def dpsctl(places: Places, *words: str) -> subprocess.CompletedProcess[str]:
+    where = (f"--config={places.configuration[0]}", f"--state-dir={places.state}", f"--runtime-dir={places.runtime}")
+    command = [sys.executable, "-m", "dpsd.dpsctl", *words, *where]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+
+def test_the_status_file_cannot_have_another_process_signalled(places: Places) -> None:
+    with subprocess.Popen(["sleep", "60"]) as victim:
+        Path(places.status).write_text(json.dumps({"pid": victim.pid}))
+        holding = lock(places.lock)
+        os.chown(places.lock, STRANGER, STRANGER)
+        assert dpsctl(places, "seal", "--discard").returncode == 0
+        os.close(holding)
+        assert victim.poll() is None
+        victim.terminate()
+        assert victim.wait() == -15
