@@ -21,6 +21,11 @@ FOR_ALL = frozenset({
     "network.transport", "network.proxy",
 })  # fmt: skip
 """What a bundle without a signature may set: among it nothing that names a path on the device."""
+_SENT = {
+    "network.proxy_password_file": ("network.proxy",),
+    "dps.payload_file": ("dps.id_scope", "dps.global_endpoint"),
+}
+"""By setting whose file is sent somewhere, the settings that say where to."""
 _HEADER = "# From an import bundle, by dpsd: do not edit. What is in /etc/dpsd wins. See dpsd.toml(5).\n"
 
 
@@ -30,6 +35,17 @@ def check_allowed(tables: Tables, place: str) -> None:
     if refused:
         said = [f"{place} sets {key} and is not signed by the fleet's key" for key in refused]
         raise Problem("bundle-not-signed", said[0], also=tuple(said[1:]))
+
+
+def check_leads_nothing_away(tables: Tables, effective: Mapping[str, Any], place: str) -> None:
+    """Raise Problem `bundle-not-signed` if one of the device's files would be sent to where the bundle says.
+
+    effective: what is in force then, by dotted key.
+    """
+    for path, keys in _SENT.items():
+        for key in _keys(tables).intersection(keys) if effective[path] is not None else ():
+            said = f"{place} sets {key}, to where {path} is sent, and is not signed by the fleet's key"
+            raise Problem("bundle-not-signed", said)
 
 
 def merge(old: Tables, new: Tables) -> dict[str, dict[str, Any]]:

@@ -8,10 +8,18 @@ from typing import NamedTuple
 
 from dpsd.bundle import SIGNATURE, SUMS, Bundle
 from dpsd.bundle_content import material_of, tables_of
-from dpsd.bundle_settings import Tables, check_allowed, check_brings_credential, merge, render, with_credential
+from dpsd.bundle_settings import (
+    Tables,
+    check_allowed,
+    check_brings_credential,
+    check_leads_nothing_away,
+    merge,
+    render,
+    with_credential,
+)
 from dpsd.clock import wall_clock
 from dpsd.config import Effective, Layer, Preparation, parse_config, parse_import, parse_tables
-from dpsd.configuration_files import load_layers
+from dpsd.configuration_files import SIZE_LIMIT, load_layers
 from dpsd.connection import Authentication
 from dpsd.credentials.credential import Credential, Material
 from dpsd.credentials.material import open_material
@@ -56,13 +64,17 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
     if not tables:
         raise Problem("bundle-invalid", f"{printable(bundle.place)} sets nothing and brings no credential")
     check_brings_credential(tables, bundle.place)
-    settings = render(merge(parse_tables(Layer(places.imported, imported)), tables)).decode()
-    effective = parse_config(_layers(places, settings))
+    settings = render(merge(parse_tables(Layer(places.imported, imported)), tables))
+    if len(settings) > SIZE_LIMIT:
+        raise Problem("bundle-invalid", f"{printable(bundle.place)} sets more than {SIZE_LIMIT} bytes hold")
+    effective = parse_config(_layers(places, settings.decode()))
     _check_wins(tables, effective, places)
+    if not is_signed:
+        check_leads_nothing_away(tables, {key: value.value for key, value in effective.values.items()}, bundle.place)
     credential = None if material is None else open_material(material, bundle.place, Authentication("unpublished"))
     if credential is not None:
         _check_fits(credential, effective)
-    return Plan(Note(checksums(bundle), credential.fingerprint if credential else "", settings), material)
+    return Plan(Note(checksums(bundle), credential.fingerprint if credential else "", settings.decode()), material)
 
 
 def preparation(places: Places) -> Preparation:

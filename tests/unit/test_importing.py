@@ -117,6 +117,27 @@ def test_a_bundle_that_would_lose_against_the_owner_is_refused(places: Places) -
     assert "etc/dpsd.toml:2 sets dps.id_scope" in problem.sentence
 
 
+SENT = {
+    "the proxy's password": ('[network]\nproxy_password_file = "/p"\n', b'[network]\nproxy = "http://u@evil:1"\n'),
+    "the payload": ('[dps]\npayload_file = "/p"\n', b""),
+}
+
+
+@pytest.mark.parametrize(("owners", "bundles"), SENT.values(), ids=SENT)
+def test_a_file_of_the_device_is_not_sent_to_where_anybody_says(places: Places, owners: str, bundles: bytes) -> None:
+    put(places, "image.toml", owners)
+    problem_of("bundle-not-signed", lambda: adopt_content(places, {**WHOLE, "dpsd.toml": SETTINGS + bundles}))
+    assert imported(places) is None
+    put(places, "image.toml", "")
+    adopt_content(places, {**WHOLE, "dpsd.toml": SETTINGS + bundles})
+
+
+def test_what_would_not_be_read_again_is_not_written(places: Places) -> None:
+    payload = b"[dps.payload]\n" + b"".join(b"k%d=1\n" % number for number in range(5200))
+    problem_of("bundle-invalid", lambda: adopt_content(places, {**WHOLE, "dpsd.toml": SETTINGS + payload}))
+    adopt_content(places, WHOLE)
+
+
 def test_what_was_adopted_is_removed_with_its_archive(places: Places) -> None:
     for content in (WHOLE, {"bundle.tar": tar_of(WHOLE)}):
         folder = bring(places, content)
