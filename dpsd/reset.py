@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from dpsd.config import parse_config, parse_import
+from dpsd.configuration_files import load_layers
 from dpsd.credentials.systemd_credentials import sources
-from dpsd.device import load_config
+from dpsd.device import writers
 from dpsd.durable import kept_aside, lock, newborn, remove, unusable
 from dpsd.errors import Problem
+from dpsd.inputs import configuration_files
 from dpsd.keys.sources import files
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
@@ -30,7 +33,7 @@ def reset(places: Places, *, credential: bool) -> Iterator[str]:
     with as_owner(places):
         holding = _lock(places)
         try:
-            yield from wipe(state_files(places))
+            yield from wipe([*state_files(places), *(seals(places) if credential else [])])
         finally:
             if holding is not None:
                 os.close(holding)
@@ -41,7 +44,7 @@ def plan(places: Places, *, credential: bool) -> list[str]:
     """Return what `reset` would remove now; raises as that."""
     if not is_owner(places):
         raise Problem("not-permitted", "only root may reset this device")
-    files = [*state_files(places), *(credential_files(places) if credential else [])]
+    files = [*state_files(places), *([*seals(places), *credential_files(places)] if credential else [])]
     return [path for path in files if os.path.lexists(path)]
 
 
@@ -64,9 +67,17 @@ def state_files(places: Places) -> list[str]:
 
 
 def credential_files(places: Places) -> list[str]:
-    """Return the files of the configured credential; raises Problem `configuration-*`."""
+    """Return what root or the device's owner has of the credential; raises Problem `configuration-*`."""
+    return [*_configured_files(places), *key_files(places), *imports(places)]
+
+
+def _configured_files(places: Places) -> list[str]:
+    paths = configuration_files(places.configuration)
     with as_owner(places):
-        settings: CredentialFiles = load_config(places).config.credential
+        layers = load_layers(paths, writers(places)) if paths else []
+    if not parse_import(layers).configured:
+        return []
+    settings: CredentialFiles = parse_config(layers).config.credential
     named = (
         settings.private_key_file,
         settings.primary_key_file,
@@ -77,7 +88,7 @@ def credential_files(places: Places) -> list[str]:
     )
     there = [path for path in named if path is not None]
     staged = [f"{os.path.realpath(path)}.new" for path in there]
-    return [*there, *staged, *sources(settings), *sealed_files(places), *imports(places)]
+    return [*there, *staged, *sources(settings)]
 
 
 def imports(places: Places) -> list[str]:
@@ -86,9 +97,15 @@ def imports(places: Places) -> list[str]:
     return [*map(newborn, written), *written]
 
 
-def sealed_files(places: Places) -> list[str]:
-    """Return what sealing writes: the seals, then what they were sealed with."""
-    written = [places.candidate, places.sealed, *files(places.keys)]
+def seals(places: Places) -> list[str]:
+    """Return what sealing writes for the daemon, whose user can let their folder lead anywhere: not for root."""
+    written = [places.candidate, places.sealed]
+    return [*map(newborn, written), *written]
+
+
+def key_files(places: Places) -> list[str]:
+    """Return what seals are made with."""
+    written = files(places.keys)
     return [*map(newborn, written), *written]
 
 

@@ -48,6 +48,14 @@ def test_with_a_damaged_configuration_nothing_is_removed(board: Board) -> None:
     assert names(board) == before
 
 
+def test_a_seal_goes_where_nothing_is_configured_yet(board: Board) -> None:
+    assert board.dpsctl("seal", "--keep").returncode == 0
+    board.config.unlink()
+    said = board.dpsctl("reset", "--credential", "--yes")
+    assert (said.returncode, f"removed {board.state}/private/credential.sealed\n" in said.stdout) == (0, True), said
+    assert names(board) == {"device.symkey", "lock", "seal.lock"}
+
+
 def test_a_running_daemon_is_not_reset(board: Board) -> None:
     with Daemon(board) as daemon:
         daemon.await_notified("READY=1")

@@ -49,3 +49,16 @@ def test_the_status_file_cannot_have_another_process_signalled(places: Places) -
         assert victim.poll() is None
         victim.terminate()
         assert victim.wait() == -15
+
+
+def test_a_link_cannot_have_a_file_of_root_removed(places: Places) -> None:
+    victim = Path(places.state).parent / "victim"
+    victim.mkdir()
+    (victim / "credential.sealed").touch()
+    (victim / "lock").touch()
+    os.chown(victim / "lock", STRANGER, STRANGER)
+    os.rmdir(places.private)
+    os.symlink(victim, places.private)
+    ended = dpsctl(places, "reset", "--credential", "--yes")
+    assert (ended.returncode, "Permission denied" in ended.stderr) == (69, True), ended
+    assert (victim / "credential.sealed").exists()
