@@ -150,7 +150,7 @@ def _doubt(previous: Record | None, device: Device) -> str | None:
     """Return why the clock cannot be trusted, if so, by all that is known of this device."""
     moments = [moment_of(previous.connection.assigned_at)] if previous is not None else []
     if device.credential.x509 is not None:
-        moments.append(device.credential.x509.not_before.timestamp())
+        moments.append(device.credential.x509.leaf.not_before.timestamp())
     return doubt([moment for moment in moments if moment is not None])
 
 
@@ -249,7 +249,7 @@ def _record(device: Device, assignment: Assignment, transport: str | None, secon
 
 
 def _validity(x509: Certificate | None) -> Validity | None:
-    return None if x509 is None else Validity(x509.not_before.timestamp(), x509.not_after.timestamp())
+    return None if x509 is None else Validity(x509.leaf.not_before.timestamp(), x509.leaf.not_after.timestamp())
 
 
 def _mqtt(network: Network, assignment: Assignment, transport: str | None) -> Mqtt:

@@ -116,8 +116,8 @@ def _check_fits(credential: Credential, effective: Effective) -> None:
     except Problem as problem:
         if problem.kind.retry is Retry.CONFIGURATION:
             raise
-    if credential.x509 is not None and doubt([credential.x509.not_before.timestamp()]) is None:
-        credential.x509.check_dates(wall_clock())
+    if credential.x509 is not None and doubt([credential.x509.leaf.not_before.timestamp()]) is None:
+        credential.x509.leaf.check_dates(wall_clock())
 
 
 def _imported(places: Places) -> str:

@@ -32,7 +32,7 @@ def register(device: Device, carry: Carry, report: Report) -> tuple[Assignment, 
     Return the assignment, and whether it was the secondary key. Raises Problem.
     """
     if device.credential.x509 is not None:
-        device.credential.x509.check_dates(wall_clock())
+        device.credential.x509.leaf.check_dates(wall_clock())
     keys: tuple[Signer | None, ...] = device.credential.keys or (None,)
     noted = Noted(carry, report)
     for key in keys[:-1]:

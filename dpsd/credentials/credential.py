@@ -8,13 +8,16 @@ from __future__ import annotations
 import ssl
 from base64 import b64encode
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import NamedTuple, Protocol
 
 from dpsd.connection import Authentication
+from dpsd.errors import Problem
 from dpsd.protocol.sas import sign
+from dpsd.text import printable
 
 HIDDEN = "<secret>"
+_DATE = "%Y-%m-%d %H:%M UTC"
 
 
 class Hidden:
@@ -67,22 +70,38 @@ class Signer(Protocol):
         """Return HMAC-SHA256 of `message`, 32 bytes; raises the Problems of its store."""
 
 
+class Leaf(NamedTuple):
+    """What the first certificate of a chain says.
+
+    path: of its file, or what else messages call it. fingerprint: of the whole certificate, with its kind before it.
+    """
+
+    path: str
+    common_name: str
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+
+    def check_dates(self, now: float) -> None:
+        """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
+        today, shown = datetime.fromtimestamp(now, timezone.utc), printable(self.path)
+        if today < self.not_before:
+            said = f"{shown} is valid from {self.not_before:{_DATE}}, the clock says {today:{_DATE}}"
+            raise Problem("certificate-not-yet-valid", said)
+        if today > self.not_after:
+            said = f"{shown} expired at {self.not_after:{_DATE}}, the clock says {today:{_DATE}}"
+            raise Problem("certificate-expired", said)
+
+
 class Certificate(Protocol):
     """A certificate and its private key, wherever that is."""
 
     @property
-    def not_before(self) -> datetime:
-        """The moment from which the certificate is valid."""
-
-    @property
-    def not_after(self) -> datetime:
-        """The moment until which the certificate is valid."""
+    def leaf(self) -> Leaf:
+        """What the device's own certificate says."""
 
     def arm(self, context: ssl.SSLContext) -> None:
         """Put both into a TLS context; raises Problem `credential-*`."""
-
-    def check_dates(self, now: float) -> None:
-        """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
 
 
 class Material(NamedTuple):

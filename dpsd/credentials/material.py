@@ -6,13 +6,12 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import NamedTuple
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential, Material, Secret
+from dpsd.credentials.credential import Credential, Leaf, Material, Secret
 from dpsd.credentials.symmetric_files import decode_key, of_keys
-from dpsd.credentials.x509_certificate import Leaf, check_dates, parse_leaf
+from dpsd.credentials.x509_certificate import parse_leaf
 from dpsd.credentials.x509_files import check_not_encrypted, load_pair
 from dpsd.errors import Problem
 from dpsd.text import printable
@@ -27,20 +26,6 @@ class X509Memory(NamedTuple):
     leaf: Leaf
     certificate: bytes
     private_key: Secret
-
-    @property
-    def not_before(self) -> datetime:
-        """The moment from which the certificate is valid."""
-        return self.leaf.not_before
-
-    @property
-    def not_after(self) -> datetime:
-        """The moment until which the certificate is valid."""
-        return self.leaf.not_after
-
-    def check_dates(self, now: float) -> None:
-        """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
-        check_dates(self.leaf, now)
 
     def arm(self, context: ssl.SSLContext) -> None:
         """Load both into `context`, which reads files only; raises Problem `credential-*`."""

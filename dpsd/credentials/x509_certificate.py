@@ -6,7 +6,6 @@ import hashlib
 import os
 from datetime import datetime, timezone
 from itertools import pairwise
-from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from dpsd.credentials.credential import Leaf
 from dpsd.durable import load
 from dpsd.errors import Problem
 from dpsd.text import printable
@@ -24,21 +24,7 @@ SIZE_LIMIT = 64 * 1024
 MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """What OpenSSL says of another key; the last one where its type is another, too."""
 
-_DATE = "%Y-%m-%d %H:%M UTC"
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
-
-
-class Leaf(NamedTuple):
-    """What the first certificate of a chain says.
-
-    path: of its file, or what else messages call it. fingerprint: of the whole certificate, with its kind before it.
-    """
-
-    path: str
-    common_name: str
-    fingerprint: str
-    not_before: datetime
-    not_after: datetime
 
 
 def load_leaf(path: str) -> Leaf:
@@ -78,17 +64,6 @@ def check_chain(text: bytes, path: str) -> None:
         if issued.issuer != issuer.subject:
             said = f"{printable(path)}: certificate {number + 1} is not that of the issuer of certificate {number}"
             raise Problem("credential-invalid", said, hint="put the device's certificate first, then its issuer's")
-
-
-def check_dates(leaf: Leaf, now: float) -> None:
-    """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
-    today, shown = datetime.fromtimestamp(now, timezone.utc), printable(leaf.path)
-    if today < leaf.not_before:
-        said = f"{shown} is valid from {leaf.not_before:{_DATE}}, the clock says {today:{_DATE}}"
-        raise Problem("certificate-not-yet-valid", said)
-    if today > leaf.not_after:
-        said = f"{shown} expired at {leaf.not_after:{_DATE}}, the clock says {today:{_DATE}}"
-        raise Problem("certificate-expired", said)
 
 
 def _blocks(text: bytes) -> list[bytes]:

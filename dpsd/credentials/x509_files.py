@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import ssl
-from datetime import datetime
 from typing import NamedTuple
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential
+from dpsd.credentials.credential import Credential, Leaf
 from dpsd.credentials.secret_file import open_secret
-from dpsd.credentials.x509_certificate import MISMATCHES, SIZE_LIMIT, Leaf, check_dates, load_leaf
+from dpsd.credentials.x509_certificate import MISMATCHES, SIZE_LIMIT, load_leaf
 from dpsd.errors import Problem
 from dpsd.places import Places
 from dpsd.settings import CredentialFiles
@@ -24,20 +23,6 @@ class X509Files(NamedTuple):
 
     leaf: Leaf
     private_key_file: str
-
-    @property
-    def not_before(self) -> datetime:
-        """The moment from which the certificate is valid."""
-        return self.leaf.not_before
-
-    @property
-    def not_after(self) -> datetime:
-        """The moment until which the certificate is valid."""
-        return self.leaf.not_after
-
-    def check_dates(self, now: float) -> None:
-        """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
-        check_dates(self.leaf, now)
 
     def arm(self, context: ssl.SSLContext) -> None:
         """Load both into `context`; raises as `arm`."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import ssl
-from datetime import datetime
 from typing import NamedTuple
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential
+from dpsd.credentials.credential import Credential, Leaf
 from dpsd.credentials.pkcs11_module import Module
 from dpsd.credentials.pkcs11_provider import load_provider, render_key
 from dpsd.credentials.secret_file import open_secret
-from dpsd.credentials.x509_certificate import MISMATCHES, Leaf, check_dates, load_leaf
+from dpsd.credentials.x509_certificate import MISMATCHES, load_leaf
 from dpsd.errors import Problem
 from dpsd.pkcs11_uri import TokenKey, parse_token_uri
 from dpsd.places import Places
@@ -30,20 +29,6 @@ class X509Token(NamedTuple):
     leaf: Leaf
     key: TokenKey
     shows_public: bool
-
-    @property
-    def not_before(self) -> datetime:
-        """The moment from which the certificate is valid."""
-        return self.leaf.not_before
-
-    @property
-    def not_after(self) -> datetime:
-        """The moment until which the certificate is valid."""
-        return self.leaf.not_after
-
-    def check_dates(self, now: float) -> None:
-        """Raise Problem `certificate-not-yet-valid` or `certificate-expired`; now: seconds since 1970."""
-        check_dates(self.leaf, now)
 
     def arm(self, context: ssl.SSLContext) -> None:
         """Let `context` use the certificate and the token; raises Problem `credential-mismatch`, `token-failed`."""

@@ -126,7 +126,7 @@ def _described(path: str, unsealed: Unsealed) -> list[str]:
     ]
     if credential.x509 is None:
         return [*lines, f"  keys: {len(credential.keys)}"]
-    end = credential.x509.not_after
+    end = credential.x509.leaf.not_after
     return [*lines, f"  CN: {printable(credential.common_name)}", f"  ends: {end:%Y-%m-%d %H:%M} UTC"]
 
 

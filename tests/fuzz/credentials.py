@@ -40,7 +40,7 @@ def open_x509(certificate_file: str, private_key_file: str, secret: bytes = b"")
     with problems(*UNUSABLE, *DATES, "registration-id-invalid", secret=secret):
         opened = open_credential(files)
         assert opened.x509 is not None
-        opened.x509.check_dates(NOW)
+        opened.x509.leaf.check_dates(NOW)
         check_registration_id((opened.common_name or "").lower(), x509=True)
 
 

@@ -71,8 +71,8 @@ def test_a_pair_is_opened(tmp_path: Path, kind: str, form: PrivateFormat) -> Non
     assert credential.authentication == Authentication("x509", f"{tmp_path}/device.pem", f"{tmp_path}/device.key")
     assert credential.keys == ()
     certificate_in_use = trusted_by_openssl(credential)
-    certificate_in_use.check_dates(NOT_BEFORE.timestamp())
-    certificate_in_use.check_dates(NOT_AFTER.timestamp())
+    certificate_in_use.leaf.check_dates(NOT_BEFORE.timestamp())
+    certificate_in_use.leaf.check_dates(NOT_AFTER.timestamp())
 
 
 def test_the_first_certificate_of_a_chain_is_the_device(tmp_path: Path) -> None:
@@ -169,9 +169,9 @@ def test_dates_are_checked_against_the_clock(tmp_path: Path) -> None:
     files = trusted_by_openssl(
         open_pair(tmp_path, pem_of(make_certificate(make_key("ec"), "pi-1")), pem_of_key(make_key("ec")))
     )
-    files.check_dates(NOT_BEFORE.timestamp())
-    files.check_dates(NOT_AFTER.timestamp())
-    early = problem_of("certificate-not-yet-valid", lambda: files.check_dates(0))
+    files.leaf.check_dates(NOT_BEFORE.timestamp())
+    files.leaf.check_dates(NOT_AFTER.timestamp())
+    early = problem_of("certificate-not-yet-valid", lambda: files.leaf.check_dates(0))
     assert early.sentence.endswith("is valid from 2020-01-01 00:00 UTC, the clock says 1970-01-01 00:00 UTC")
-    late = problem_of("certificate-expired", lambda: files.check_dates(just_after(NOT_AFTER)))
+    late = problem_of("certificate-expired", lambda: files.leaf.check_dates(just_after(NOT_AFTER)))
     assert "expired at 2120-01-01 00:00 UTC" in late.sentence
