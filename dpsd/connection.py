@@ -9,7 +9,7 @@ from dpsd.shape import Table
 
 class Authentication(NamedTuple):
     """How an agent proves itself: two files, a file and a key on a PKCS#11 token, a store of its own, a socket, or the
-    file of a connection string."""
+    file of a connection string. thumbprint: SHA-256 of the device's certificate, 64 hex digits."""
 
     type: str
     certificate_file: str | None = None
@@ -19,6 +19,7 @@ class Authentication(NamedTuple):
     pkcs11_module: str | None = None
     store: str | None = None
     connection_string_file: str | None = None
+    thumbprint: str | None = None
 
 
 class Mqtt(NamedTuple):
@@ -75,6 +76,7 @@ def parse_connection(table: Table) -> Connection:
             authentication.optional_string("pkcs11_module"),
             authentication.optional_string("store"),
             authentication.optional_string("connection_string_file"),
+            authentication.optional_string("thumbprint"),
         ),
         mqtt=Mqtt(
             mqtt.string("host"),

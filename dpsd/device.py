@@ -83,7 +83,7 @@ def open_device(
         _await_token(config.credential.token_device, patience, report)
     report(Step("opening the credential"))
     credential = (open_candidate if candidate else open_credential)(config.credential, places)
-    credential = credential._replace(authentication=told(credential.authentication, config.outputs, places))
+    credential = credential._replace(authentication=told(credential, config.outputs, places))
     registration_id = registration_id_of(config, credential)
     if credential.of_group:
         report(Step(GROUP_KEY_WARNING))

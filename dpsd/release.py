@@ -21,10 +21,17 @@ from dpsd.settings import CredentialFiles, Outputs
 from dpsd.text import printable
 
 
-def told(authentication: Authentication, outputs: Outputs, places: Places) -> Authentication:
-    """Return how an agent proves itself, with the paths of what `release` puts there."""
+def told(credential: Credential, outputs: Outputs, places: Places) -> Authentication:
+    """Return how an agent proves itself, with the paths of what `release` puts there.
+
+    A renewed certificate has another thumbprint, and so another connection.json, which restarts agents that ask for it.
+    """
+    authentication = credential.authentication
+    if credential.x509 is not None:
+        authentication = authentication._replace(thumbprint=credential.fingerprint.partition(":")[2])
     if outputs.release_private_key:
-        return Authentication(authentication.type, places.released_certificate, places.released_private_key)
+        paths = (places.released_certificate, places.released_private_key)
+        return Authentication(authentication.type, *paths, thumbprint=authentication.thumbprint)
     if outputs.connection_string:
         return authentication._replace(connection_string_file=places.released_connection_string)
     return authentication

@@ -132,6 +132,12 @@ class Board:
         sweep.check_device(self.state, self.run)
         return ended
 
+    def authentication(self) -> dict[str, Any]:
+        """Return how connection.json tells agents to prove themselves, but for the certificate's thumbprint."""
+        told: dict[str, Any] = json.loads(self.connection.read_text())["authentication"]
+        told.pop("thumbprint", None)
+        return told
+
     def mqtt(self) -> dict[str, Any]:
         """Return what connection.json says an MQTT client needs."""
         found: dict[str, Any] = json.loads(self.connection.read_text())["mqtt"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +41,7 @@ def test_key_on_a_token_logs_in_at_dps_and_hub(board: Board, token: Token, emula
     since = len(emulator.lines())
     with Daemon(board, extra=token.environment) as daemon:
         daemon.await_notified("READY=1")
-    authentication = json.loads(board.connection.read_text())["authentication"]
+    authentication = board.authentication()
     uri = "pkcs11:token=dpsd;object=device;type=private"
     assert authentication.pop("certificate_file").endswith("device.pem")
     assert authentication == {"type": "x509", "private_key_uri": uri, "pkcs11_module": MODULE}

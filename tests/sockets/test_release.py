@@ -160,14 +160,14 @@ def test_certificate_and_key_are_given_and_named(board: Board, emulator: Emulato
     expected = {"certificate.pem": "device.pem", "private_key.pem": "device.key"}
     assert released(board) == {name: (device / source).read_text() for name, source in expected.items()}
     named = {"certificate_file": f"{folder}/certificate.pem", "private_key_file": f"{folder}/private_key.pem"}
-    assert json.loads(board.connection.read_text())["authentication"] == {"type": "x509", **named}
+    assert board.authentication() == {"type": "x509", **named}
     assert f"X509_KEY_FILE='{folder}/private_key.pem'\n" in (board.state / "connection.env").read_text()
 
 
 def test_certificate_and_key_that_are_not_asked_for_are_not_given(board: Board) -> None:
     given = give_certificate(board)
     assert board.dpsctl("provision", extra=given).returncode == 0
-    assert json.loads(board.connection.read_text())["authentication"] == {"type": "x509", "store": "systemd"}
+    assert board.authentication() == {"type": "x509", "store": "systemd"}
     assert not (board.run / "credentials").exists()
 
 
@@ -215,7 +215,7 @@ def test_a_sealed_certificate_is_given_only_if_asked_for(asked: bool, board: Boa
     if asked:
         ask(board, "release_private_key")
     assert board.dpsctl("provision").returncode == 0
-    told = json.loads(board.connection.read_text())["authentication"]
+    told = board.authentication()
     if asked:
         assert told["private_key_file"] == f"{board.run}/credentials/private_key.pem"
         assert released(board)["private_key.pem"] == (device / "device.key").read_text()

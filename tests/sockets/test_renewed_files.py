@@ -58,7 +58,8 @@ def test_files_replaced_one_after_the_other_are_registered(
         board.put("device.key", new.key_pem())
         daemon.await_(lambda: credential_of(board) != before[1])
         daemon.await_(lambda: board.status()["problem"] is None)
-        assert board.connection.read_bytes() == before[0]
+        told = json.loads(board.connection.read_text())["authentication"]
+        assert f"x509:{told['thumbprint']}" == credential_of(board)
     assert "register" in [one["event"] for one in emulator.lines()[since:]]
 
 

@@ -186,7 +186,10 @@ SIDEWAYS = {
     ("dpsd.credentials.systemd_credentials", "dpsd.credentials.x509_certificate"): "how large a key's file may be",
     ("dpsd.credentials.systemd_credentials", "dpsd.durable"): "one way to read a file of bounded size",
     ("dpsd.device", "dpsd.release"): "where agents find what they are given",
-    ("dpsd.credentials.x509_certificate", "dpsd.credentials.credential"): "what a certificate says is part of a credential",
+    (
+        "dpsd.credentials.x509_certificate",
+        "dpsd.credentials.credential",
+    ): "what is read of a certificate",
     ("dpsd.credentials.x509_files", "dpsd.credentials.credential"): "what every store returns",
     ("dpsd.credentials.x509_files", "dpsd.credentials.secret_file"): "one way to open a secret",
     ("dpsd.credentials.x509_files", "dpsd.credentials.x509_certificate"): "one way to read a certificate",
