@@ -9,14 +9,14 @@ import json
 import os
 from collections.abc import Callable
 
-from dpsd.durable import commit, load, make_folder
+from dpsd.durable import commit, load, make_folder, set_aside, unusable
 from dpsd.errors import Problem
 from dpsd.firmware import FirmwareKey
 from dpsd.keys.request import SOURCES
 from dpsd.protocol.sas import sign
 from dpsd.settings import FIRMWARE_COMMAND
 from dpsd.shape import ShapeError, parse_object
-from dpsd.systemd_creds import MACHINE_ID, decrypt, encrypt, machine_id
+from dpsd.systemd_creds import COMMAND, MACHINE_ID, decrypt, encrypt, machine_id
 from dpsd.text import printable
 
 FIRMWARE_KEY = 1
@@ -39,18 +39,32 @@ def derive(source: str, salt: bytes, folder: str) -> list[bytes]:
 
 
 def prepare(source: str, folder: str) -> None:
-    """Make the secret of a source that has none yet; raises as `derive`, and `state-unwritable`."""
+    """Make the secret of a source that has none yet, or one that is of no use here any more, which is set aside.
+
+    Raises as `derive`, and Problem `state-unwritable`.
+    """
     maker = _MAKERS.get(source)
-    if maker is None or os.path.lexists(f"{folder}/{FILES[source]}"):
+    if maker is None or not _lacks_secret(source, folder):
         return
-    secret = maker()
+    secret, path = maker(), f"{folder}/{FILES[source]}"
     make_folder(folder, 0o700)
-    commit(f"{folder}/{FILES[source]}", secret, 0o600)
+    if os.path.lexists(path):
+        set_aside(path)
+    commit(path, secret, 0o600)
+
+
+def _lacks_secret(source: str, folder: str) -> bool:
+    try:
+        derive(source, b"", folder)
+    except Problem as problem:
+        if problem.code == "key-source-changed":
+            return True
+    return not os.path.lexists(f"{folder}/{FILES[source]}")
 
 
 def files(folder: str) -> list[str]:
-    """Return where sources keep their secrets."""
-    return [f"{folder}/{name}" for name in FILES.values()]
+    """Return where sources keep their secrets, and where those are that were set aside."""
+    return [path for name in FILES.values() for path in (unusable(f"{folder}/{name}"), f"{folder}/{name}")]
 
 
 def _firmware(_: str, message: bytes) -> bytes:
@@ -74,7 +88,14 @@ def _systemd(folder: str, message: bytes) -> bytes:
             f"{MACHINE_ID} is another one than when the credential was sealed",
             hint=f"put the earlier {MACHINE_ID} back; or seal the credential again: dpsctl(1), seal",
         )
-    return sign(decrypt(_CREDENTIAL, credential.encode()), message)
+    return sign(_checked(decrypt(_CREDENTIAL, credential.encode())), message)
+
+
+def _checked(secret: bytes) -> bytes:
+    """Nothing is sealed by less than a whole secret."""
+    if len(secret) != SECRET_SIZE:
+        raise Problem("key-source-failed", f"{COMMAND} decrypt gave {len(secret)} bytes instead of {SECRET_SIZE}")
+    return secret
 
 
 def _load(source: str, folder: str, size: int | None) -> bytes:
@@ -88,7 +109,10 @@ def _load(source: str, folder: str, size: int | None) -> bytes:
 
 
 def _make_systemd() -> bytes:
-    sealed = encrypt(_CREDENTIAL, os.urandom(SECRET_SIZE)).decode("ascii", "replace")
+    secret = os.urandom(SECRET_SIZE)
+    sealed = encrypt(_CREDENTIAL, secret).decode("ascii", "replace")
+    if decrypt(_CREDENTIAL, sealed.encode()) != secret:
+        raise Problem("key-source-failed", f"{COMMAND} decrypts another text than it encrypted")
     return json.dumps({"machine_id": machine_id(), "credential": sealed}).encode() + b"\n"
 
 

@@ -99,6 +99,10 @@ def test_another_machine_id_is_named_and_costs_systemd_nothing(waiting: Machine)
     assert waiting.run("sha256sum", "/var/lib/systemd/credential.secret") == secret
     waiting.run("sh", "-c", f"echo {before.strip()} >/etc/machine-id")
     assert waiting.attempt("dpsctl", "seal", "--check").status == 0
+    waiting.run("sh", "-c", "echo 0123456789abcdef0123456789abcdef >/etc/machine-id")
+    put(waiting.root, "again.key", b"QUFBQUFBQUFBQUFBQUFBQUFBQUE=", 0o600)
+    again = waiting.run("dpsctl", "seal", "--primary-key=/etc/dpsd/again.key", "--source=systemd")
+    assert "by systemd, for " in again and "stays until this one has provisioned" in again
 
 
 def test_a_tampered_seal_and_a_lost_key_are_named(waiting: Machine) -> None:
