@@ -18,7 +18,7 @@ from dpsd.bundle import (
 from dpsd.config import Layer, parse_tables
 from dpsd.credentials.credential import Material, Secret
 from dpsd.credentials.material import check_material
-from dpsd.credentials.pkcs12 import parse_pkcs12
+from dpsd.credentials.pkcs12 import parse_in_time
 from dpsd.credentials.x509_certificate import check_chain
 from dpsd.errors import Problem
 from dpsd.text import printable
@@ -57,7 +57,7 @@ def _found(bundle: Bundle) -> Material:
     if CERTIFICATE in files or PRIVATE_KEY in files:
         raise _invalid(bundle, f"has {PKCS12}, and {CERTIFICATE} or {PRIVATE_KEY} as well")
     passphrase = files[PASSPHRASE].rstrip(b"\r\n") if PASSPHRASE in files else None
-    pair = parse_pkcs12(files[PKCS12], passphrase, f"{bundle.place}/{PKCS12}")
+    pair = parse_in_time(files[PKCS12], passphrase, f"{bundle.place}/{PKCS12}")
     return pair._replace(primary_key=primary_key, secondary_key=secondary_key)
 
 

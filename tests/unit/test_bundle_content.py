@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 
 from dpsd.bundle import Bundle, Files
 from dpsd.bundle_content import material_of, tables_of
+from dpsd.credentials.pkcs12 import parse_in_time
 from tests.unit.authority import PASSPHRASE, PrivateKey, make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
 
@@ -33,6 +34,13 @@ def test_a_pair_is_taken_with_its_chain(pem: bytes) -> None:
     found = material_of(bundle({**PAIR, "certificate.pem": pem}))
     assert found and found.private_key
     assert (found.certificate, found.private_key.reveal()) == (pem, KEY)
+
+
+def test_a_pkcs12_does_not_say_how_long_it_is_opened() -> None:
+    """It names the number of rounds by which its key is derived."""
+    data = pkcs12(passphrase=b"secret words")
+    problem = problem_of("credential-invalid", lambda: parse_in_time(data, b"secret words", "/p", 0.001))
+    assert problem.sentence == "/p takes more than 0.001 s to be opened"
 
 
 @pytest.mark.parametrize("passphrase", [None, b"secret words"])
