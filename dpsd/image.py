@@ -10,6 +10,8 @@ import re
 import stat
 from collections.abc import Iterator
 
+from dpsd.archives import SIZE_LIMIT, unpack
+from dpsd.bundle import ARCHIVES
 from dpsd.config import Layer, parse_config
 from dpsd.durable import load
 from dpsd.errors import Problem, ProtocolError
@@ -75,13 +77,30 @@ def _state(root: str) -> Iterator[str]:
             yield f"{printable(path)}: a sealed credential; remove it, seal on the device"
         elif os.path.basename(path) not in _LOCKS:
             yield f"{printable(path)}: is of one board; remove it: dpsctl reset --yes, before the image is taken"
+    for path in _files(root, IMPORT_DIRECTORY):
+        if os.path.basename(path) not in _LOCKS:
+            yield f"{printable(path)}: is of a bundle that one board imported; remove it"
 
 
 def _credential(root: str, path: str) -> Iterator[str]:
-    text = load(resolve(root, path), TEXT_LIMIT) or b""
+    data = load(resolve(root, path), SIZE_LIMIT) or b""
     in_store = path.startswith("/etc/credstore") and os.path.basename(path).startswith("dpsd.")
-    if in_store or b"PRIVATE KEY" in text or path.lower().endswith((".p12", ".pfx")) or _is_key(text):
+    if in_store or any(_is_secret(name, content) for name, content in _unpacked(path, data)):
         yield f"{printable(path)}: holds a key, which every board would have; remove it"
+
+
+def _unpacked(path: str, data: bytes) -> list[tuple[str, bytes]]:
+    """Return names and contents of a file, or of those in it where it is an archive, as an import bundle can be."""
+    if not path.lower().endswith(ARCHIVES):
+        return [(path, data)]
+    try:
+        return [(entry.name, entry.content or b"") for entry in unpack(data)]
+    except ValueError:
+        return []
+
+
+def _is_secret(name: str, text: bytes) -> bool:
+    return b"PRIVATE KEY" in text or name.lower().endswith((".p12", ".pfx")) or _is_key(text)
 
 
 def _is_key(text: bytes) -> bool:

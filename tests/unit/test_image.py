@@ -8,6 +8,7 @@ import pytest
 
 from dpsd.image import check_image, resolve
 from tests.unit.authority import make_key, pem_of_key, put_secret
+from tests.unit.bundles import tgz_of, zip_of
 from tests.unit.examples import DEVICE_KEY, problem_of
 
 CONFIGURATION = """\
@@ -48,6 +49,9 @@ UNSAFE = {
     "/etc/dpsd/old.key": pem_of_key(make_key("ec")),
     "/etc/dpsd/group.symkey": DEVICE_KEY.encode(),
     "/boot/firmware/dpsd/device.p12": b"\x30",
+    "/boot/firmware/dpsd/key.tgz": tgz_of({"primary_key": DEVICE_KEY.encode()}),
+    "/boot/firmware/dpsd/pkcs12.zip": zip_of({"bundle/identity.p12": b"\x30"}),
+    "/var/lib/dpsd-import/adopting.json": b"{}",
     "/etc/credstore.encrypted/dpsd.private_key": b"sealed",
     "/srv/keys/device.key": b"whatever the configuration names",
 }
@@ -59,6 +63,8 @@ def test_an_image_with_a_configuration_alone_is_good(root: Path) -> None:
 
 def test_an_image_whose_configuration_is_to_be_completed_is_good(root: Path) -> None:
     put(root, "/etc/dpsd/dpsd.toml", b"[fleet]\nwindow = 60\n")
+    put(root, "/boot/firmware/dpsd/bundle.tar.gz", tgz_of({"dpsd.toml": CONFIGURATION.encode()}))
+    put(root, "/var/lib/dpsd-import/lock", b"")
     check_image(str(root))
 
 
