@@ -74,8 +74,11 @@ def consider(bundle: Bundle, places: Places) -> bool:
 
 
 def _report(folder: str, text: str) -> None:
-    """Write the report if it says something new, and if it can be written there."""
+    """Write the report if it says something new, and if it can be written there: never through a link."""
     path, data = f"{folder}/{REPORT}", text.encode()
+    if os.path.islink(folder):
+        log(WARNING, f"no report beside the bundle: {printable(folder)} is a link")
+        return
     try:
         if load(path) != data:
             commit(path, data, 0o644)

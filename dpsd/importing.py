@@ -17,11 +17,12 @@ from dpsd.bundle import Bundle
 from dpsd.durable import commit, load, lock, make_folder, move, remove
 from dpsd.errors import Problem
 from dpsd.import_plan import Note, checksums, make_plan
+from dpsd.journal import NOTICE, log
 from dpsd.mounts import volatile_kind
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
 from dpsd.publish import prepare_folders, sealed_fingerprint
-from dpsd.sealing import seal
+from dpsd.sealing import Sealed, seal
 from dpsd.shape import ShapeError, parse_object
 
 REMOVED = "the bundle was removed, but flash keeps what was removed for a while: who holds the medium may find the key"
@@ -38,7 +39,7 @@ def adopt(bundle: Bundle, places: Places) -> None:
         commit(places.adopting, _render(plan.note), 0o600)
         try:
             if plan.material is not None:
-                seal(places, plan.material)
+                _tell(seal(places, plan.material))
         except Problem:
             remove(places.adopting)
             raise
@@ -81,6 +82,13 @@ def tell_daemon(places: Places) -> None:
     """Let systemd start the daemon, or reload it; there may be none, and that of the device has one state only."""
     if places.of_device and os.path.isdir("/run/systemd/system"):
         subprocess.run(["systemctl", "--no-block", "start", "dpsd-configured.service"], check=False)
+
+
+def _tell(sealed: Sealed) -> None:
+    """Say by what the credential is sealed now, and why by nothing stronger: nobody was asked."""
+    for source, problem in sealed.passed.items():
+        log(NOTICE, f"not sealed by {source}: {problem.sentence}")
+    log(NOTICE, f"sealed the credential by {sealed.header.source}")
 
 
 def _finish(note: Note, places: Places) -> None:

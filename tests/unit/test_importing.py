@@ -164,6 +164,18 @@ def test_the_report_of_a_problem_says_its_code_and_hint_only(places: Places) -> 
     assert report.startswith("bundle-invalid: make the bundle anew") and "words" not in report
 
 
+def test_a_folder_that_is_a_link_gets_no_report(places: Places, tmp_path: Path) -> None:
+    folder = bring(places, WHOLE)
+    (tmp_path / "link").symlink_to(folder)
+    problem_of("bundle-invalid", lambda: adopt_found(f"{tmp_path}/link", places))
+    assert left(folder) == sorted(WHOLE)
+
+
+def test_by_what_a_credential_is_sealed_is_told(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    adopt_content(places, WHOLE)
+    assert capsys.readouterr().err == "dpsd: sealed the credential by file\n"
+
+
 def test_a_device_that_is_configured_or_provisioned_ignores_what_it_finds(places: Places) -> None:
     put(places, "etc/dpsd.toml", '[dps]\nregistration_id = "pi-2"\n')
     problem_of("bundle-ignored", lambda: adopt_found(bring(places, WHOLE), places))
