@@ -25,7 +25,7 @@ from dpsd.shape import ShapeError, parse_object
 from dpsd.steps import Report
 from dpsd.text import printable
 
-SEALED = "sealed"
+SEALED, FIRMWARE = "sealed", "rpi-firmware"
 PAYLOAD_FILE_LIMIT = 64 * 1024
 GROUP_KEY_WARNING = "warning: using a group's key; whoever reads this card can impersonate every device of the group"
 
@@ -73,7 +73,7 @@ def open_device(
         files_of = config.credential._replace(certificate_file=pair[0], private_key_file=pair[1])
         config = config._replace(credential=files_of)
     files = _credential_files(config, places)
-    report(Watch({path: signature(path) for path in files}))
+    report(Watch({path: signature(path) for path in [*files, *_programs(config)]}))
     public = (config.credential.certificate_file, public_file())
     inputs |= {path: observe(path, secret=path not in public) for path in files if path != places.candidate}
     candidate = candidate and config.credential.store == SEALED
@@ -107,6 +107,12 @@ def _credential_files(config: Config, places: Places) -> list[str]:
     named = [credential.certificate_file, *secrets, config.dps.payload_file, network.trusted_roots]
     sealed = [places.sealed, places.candidate] if credential.store == SEALED else []
     return [path for path in named if path is not None and path.startswith("/")] + observed_files(credential) + sealed
+
+
+def _programs(config: Config) -> list[str]:
+    """Return what must be installed: when it is, an attempt that missed it is worth another one."""
+    credential = config.credential
+    return [credential.firmware_command] if credential.store in (SEALED, FIRMWARE) else []
 
 
 def registration_id_of(config: Config, credential: Credential) -> str:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from dpsd import __version__
 from dpsd.errors import EXIT_BUG, EXIT_DONE, EXIT_USAGE, Problem, encode_problem
+from dpsd.journal import is_journal, log_problem
 from dpsd.places import CONFIGURATION, RUNTIME_DIRECTORY, STATE_DIRECTORY, Places
 from dpsd.text import printable
 
@@ -75,9 +76,12 @@ def enter(program: str, verbs: Mapping[str, Verb], argv: list[str]) -> int:
 
 
 def show_problem(problem: Problem, as_json: bool = False) -> None:
-    """Print a problem to stderr; as JSON to stdout."""
+    """Print a problem to stderr, with its fields where that is the journal; as JSON to stdout."""
     if as_json:
         print(json.dumps(encode_problem(problem)))
+        return
+    if is_journal():
+        log_problem(problem)
         return
     for sentence in (problem.sentence, *problem.also):
         print(f"dpsd: {problem.code}: {printable(sentence, _SENTENCE_LIMIT)}", file=sys.stderr)

@@ -67,6 +67,7 @@ def _local(hint: str) -> Kind:
     return Kind(Retry.CONFIGURATION, EXIT_CONFIGURATION, hint)
 
 
+_SEAL = "sudo dpsctl seal --certificate FILE --private-key FILE, or --primary-key FILE"
 _PORT = "let the firewall pass TCP port 8883 (WebSocket: 443), or set network.transport to auto"
 
 PROBLEMS: dict[str, Kind] = {
@@ -81,7 +82,7 @@ PROBLEMS: dict[str, Kind] = {
     "credential-mismatch": _local("put the private key that belongs to the certificate in place"),
     "token-missing": _network("plug the token in; to see which are there: pkcs11-tool --module MODULE --list-slots"),
     "token-unusable": _local(
-        "install the PKCS#11 module and OpenSSL's provider: apt-get install pkcs11-provider (Debian 12: from backports)"
+        "install the module and pkcs11-provider (Debian 12: from backports), then: sudo systemctl reload dpsd"
     ),
     "token-pin-refused": _local(
         "mend pin_file; to try a PIN by hand: pkcs11-tool --module MODULE --login --list-objects"
@@ -95,12 +96,16 @@ PROBLEMS: dict[str, Kind] = {
     "firmware-not-permitted": _local("let dpsd.service reach the firmware: see dpsd.toml(5), A key in the firmware"),
     "firmware-key-missing": _local("see which key there is: sudo rpi-fw-crypto get-key-status 1"),
     "firmware-failed": _network("see what it says by hand: sudo rpi-fw-crypto get-key-status 1"),
-    "seal-missing": _local("seal a credential on this device: sudo dpsctl seal --help"),
-    "seal-damaged": _local("seal the credential again, as dpsctl(1) describes"),
-    "seal-newer": _local("install the version of dpsd that wrote it, or seal the credential again"),
+    "seal-missing": _local(f"seal a credential on this device: {_SEAL}"),
+    "seal-damaged": _local(f"seal the credential again: {_SEAL}"),
+    "seal-newer": _local(f"install the version of dpsd that wrote it, or seal the credential again: {_SEAL}"),
     "seal-other-board": _local("put the card back into its board, or seal a credential of this board's own"),
-    "key-source-missing": _local("see what is there: sudo dpsctl seal --check; or seal the credential again"),
-    "key-source-changed": _local("see what is there: sudo dpsctl seal --check; or seal the credential again"),
+    "key-source-missing": _local(
+        f"bring it back, then: sudo systemctl reload dpsd; or seal the credential again: {_SEAL}"
+    ),
+    "key-source-changed": _local(
+        f"bring it back, then: sudo systemctl reload dpsd; or seal the credential again: {_SEAL}"
+    ),
     "key-source-failed": _network("see what it says, and: sudo dpsctl seal --check"),
     "key-helper-unreachable": _network("see why it does not answer: systemctl status dpsd-keys.socket"),
     "certificate-not-yet-valid": _network("check the board's clock; if it is right, check the certificate's dates"),
@@ -181,7 +186,7 @@ PROBLEMS: dict[str, Kind] = {
     "state-unreadable": _local("look at the named file; move it away to start over"),
     "state-newer": _local("nothing to do: the device registers again, and the file is kept for the newer version"),
     "worker-failed": Kind(Retry.NETWORK, EXIT_BUG, "report it with the journal's lines: this is a bug"),
-    "not-running": Kind(Retry.NETWORK, EXIT_UNAVAILABLE, "start the daemon: systemctl start dpsd"),
+    "not-running": Kind(Retry.NETWORK, EXIT_UNAVAILABLE, "start the daemon: sudo systemctl start --no-block dpsd"),
     "not-provisioned": Kind(Retry.NETWORK, EXIT_NOT_PROVISIONED, "see what it waits for: dpsctl status"),
     "not-permitted": Kind(Retry.CONFIGURATION, EXIT_CONFIGURATION, "run it as root: sudo dpsctl ..."),
     "unit-invalid": Kind(Retry.CONFIGURATION, EXIT_CONFIGURATION, "list units with: systemctl list-unit-files"),

@@ -9,7 +9,7 @@ from dpsd.durable import commit, load, make_folder
 from dpsd.errors import Problem
 from dpsd.import_plan import preparation
 from dpsd.importing import adopt, discard, prepare, was_adopted
-from dpsd.journal import NOTICE, WARNING, log, log_problem
+from dpsd.journal import NOTICE, WARNING, log
 from dpsd.places import Places
 from dpsd.stick import KIND, mounted
 from dpsd.text import printable
@@ -30,7 +30,6 @@ def adopt_found(folder: str, places: Places) -> bool:
     except Problem as problem:
         if problem.code == "bundle-missing":
             return False
-        log_problem(problem)
         _report(folder, f"{problem.code}: {problem.kind.hint}\n")
         raise
     left = discard(bundle, places)
@@ -51,13 +50,9 @@ def adopt_stick(device: str, places: Places, kind: str = KIND) -> bool:
         return False
     prepare(places)
     make_folder(folder, 0o700)
-    try:
-        with mounted(device, folder, kind):
-            bundle = load_bundle(f"{folder}/{ON_A_STICK}")
-        return consider(bundle, places)
-    except Problem as problem:
-        log_problem(problem)
-        raise
+    with mounted(device, folder, kind):
+        bundle = load_bundle(f"{folder}/{ON_A_STICK}")
+    return consider(bundle, places)
 
 
 def consider(bundle: Bundle, places: Places) -> bool:

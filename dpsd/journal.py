@@ -28,7 +28,7 @@ _MESSAGE_IDS = "bd57fb3d2f52456f8bee2ef7"
 def log(priority: int, text: str, **fields: str) -> None:
     """Write one line; a reader that went away is no reason to stop. fields: further ones, for the journal only."""
     line = printable(text, _LIMIT)
-    if not _is_journal():
+    if not is_journal():
         _print(f"dpsd: {line}")
     elif not _send({"MESSAGE": line, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": "dpsd", **fields}):
         _print(f"<{priority}>{line}")
@@ -48,7 +48,7 @@ def message_id(code: str) -> str:
     return f"{_MESSAGE_IDS}{binascii.crc32(code.encode()):08x}"
 
 
-def _is_journal() -> bool:
+def is_journal() -> bool:
     """Tell whether standard error is the journal's, rather than a file or terminal of somebody who inherited it."""
     try:
         found = os.fstat(2)

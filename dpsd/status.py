@@ -24,7 +24,8 @@ class Status:
         self._path = places.status
         self._owned = False
         self._notifier = notifier
-        self._said = self._besides = ""
+        self._said = ""
+        self._near: Problem | None = None
         self._document: dict[str, Any] = {
             "version": 1,
             "pid": os.getpid(),
@@ -52,9 +53,9 @@ class Status:
         """Tell when the certificate ends, and that the end is near; a threshold that is reached is logged once."""
         near = None if validity is None else nearing(validity, wall_clock())
         before, told = self._document["certificate"], _certificate(validity, near)
-        besides = "" if near is None else f"; {near.problem}"
-        if besides != self._besides:
-            self._besides = besides
+        problem = None if near is None else near.problem
+        if str(problem) != str(self._near):
+            self._near = problem
             self._show()
         if near is not None and _threshold(told) != _threshold(before):
             log_problem(near.problem)
@@ -116,7 +117,10 @@ class Status:
         self._show()
 
     def _show(self) -> None:
-        self._notifier.status(self._said + self._besides)
+        """Tell systemd; that the certificate's end is near is not said twice."""
+        near = self._near
+        is_said = near is None or f"{near.code}: " in self._said
+        self._notifier.status(self._said if is_said else f"{self._said}; {near}")
 
     def _change(self, **values: Any) -> None:
         if values.get("state", self._document["state"]) != self._document["state"]:

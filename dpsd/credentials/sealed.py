@@ -50,13 +50,24 @@ def open_seal(path: str, kind: str, places: Places) -> Credential:
 
 
 def load_seal(path: str) -> bytes:
-    """Return a sealed file's bytes; raises Problem `seal-missing`, `seal-damaged`."""
+    """Return a sealed file's bytes; raises Problem `seal-missing`, `seal-damaged`, `not-permitted`."""
     data = load(path, SIZE_LIMIT)
-    if data is None and not os.path.lexists(path):
+    if data is None and _is_absent(path):
         raise Problem("seal-missing", f"{printable(path)} does not exist: no credential is sealed")
     if data is None:
         raise Problem("seal-damaged", f"{printable(path)} cannot be read as a file of at most {SIZE_LIMIT} bytes")
     return data
+
+
+def _is_absent(path: str) -> bool:
+    """Tell whether nothing is there; raises Problem `not-permitted` where that cannot be seen."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        raise Problem("not-permitted", f"only root and the daemon may look for {printable(path)}") from None
+    except OSError:
+        return True
+    return False
 
 
 def unseal(data: bytes, path: str, places: Places) -> Unsealed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from contextlib import suppress
@@ -80,7 +81,7 @@ def _hand_over(plaintext: Plaintext) -> None:
     for path in hand_over(plaintext.material):
         print(f"wrote {path}")
     subprocess.run(["systemctl", "daemon-reload"], check=False)
-    print("it counts after: systemctl restart dpsd")
+    print("it counts after: systemctl restart --no-block dpsd")
 
 
 def _clean(plaintext: Plaintext, found: Effective | None, arguments: Arguments) -> None:
@@ -98,7 +99,14 @@ def _clean(plaintext: Plaintext, found: Effective | None, arguments: Arguments) 
         print(FLASH)
     if kept:
         print(f"kept, since the configuration names it: {printable(' '.join(kept), 1000)}")
-        print("after the change, the same command with these files by option removes what is left")
+        print(f"after the change this removes it: {_again(found, store)}")
+
+
+def _again(found: Effective | None, store: str) -> str:
+    """Return the command that seals the same files when the configuration does not name them any more."""
+    files = configured_files(found) if found is not None else {}
+    words = ["sudo dpsctl seal", *(["--systemd"] if store == "systemd" else [])]
+    return " ".join([*words, *(f"{_option(name)} {printable(shlex.quote(path))}" for name, path in files.items())])
 
 
 def _changes(found: Effective | None, store: str) -> list[str]:
@@ -108,7 +116,13 @@ def _changes(found: Effective | None, store: str) -> list[str]:
     settings = {f"credential.{name}_file": name for name in INPUTS}
     named = [(key, value.origin) for key, value in found.values.items() if key in settings and value.value is not None]
     lines = [f"  remove {key} ({origin})" for key, origin in named]
-    return [*lines, f'  set credential.store = "{store}" ({found.values["credential.store"].origin})']
+    origin = found.values["credential.store"].origin
+    return [
+        *lines,
+        f'  add credential.store = "{store}"'
+        if origin == "default"
+        else f'  set credential.store = "{store}" ({origin})',
+    ]
 
 
 def _check(arguments: Arguments) -> None:

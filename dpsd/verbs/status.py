@@ -35,7 +35,7 @@ def _status_lines(status: dict[str, Any] | None, provisioned: bool, places: Plac
     problem, moment = problem_told(status), _next_try(status)
     if problem is not None:
         lines += _problem_lines("problem", problem)
-    lines += [*_certificate_lines(status), *_board_lines(status)]
+    lines += [*_certificate_lines(status, problem), *_board_lines(status)]
     if moment is not None:
         lines.append(f"next try: in {max(0, round(moment - time.clock_gettime(time.CLOCK_BOOTTIME)))} s")
     return lines
@@ -46,14 +46,16 @@ def _problem_lines(name: str, problem: Problem) -> list[str]:
     return [*said, f"hint: {problem.hint}"]
 
 
-def _certificate_lines(status: dict[str, Any]) -> list[str]:
-    """Return when the certificate ends, and what is to be done where that is near."""
+def _certificate_lines(status: dict[str, Any], said: Problem | None) -> list[str]:
+    """Return when the certificate ends, and what is to be done where that is near; said: what is there already."""
     told = status.get("certificate")
     if not isinstance(told, dict):
         return []
     problem = problem_told(told)
     ends = f"certificate: ends {printable(told.get('not_after'))}"
-    return [ends] if problem is None else [ends, *_problem_lines("warning", problem)]
+    if problem is None or (said is not None and said.code == problem.code):
+        return [ends]
+    return [ends, *_problem_lines("warning", problem)]
 
 
 def _board_lines(status: dict[str, Any]) -> list[str]:

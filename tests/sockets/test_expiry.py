@@ -72,6 +72,19 @@ def test_a_device_with_an_expired_certificate_is_ready_by_its_assignment_and_say
     assert emulator.lines()[since:] == []
 
 
+def test_what_an_attempt_says_of_the_end_is_not_said_twice(board: Board) -> None:
+    give_certificate(board, end=50 * DAY)
+    assert board.dpsctl("provision").returncode == 0
+    let_expire(board)
+    with Daemon(board) as daemon:
+        daemon.await_status("; certificate-expired: the device certificate expired at ")
+        give_certificate(board, end=-DAY, begin=-2 * DAY)
+        assert board.dpsctl("reprovision").returncode == 0
+        daemon.await_status("; certificate-expired: /")
+        assert max(line.count("certificate-expired: ") for line in daemon.notified) == 1
+        assert board.dpsctl("status").stdout.count("certificate-expired: ") == 1
+
+
 def test_an_expired_certificate_is_tried_slowly_and_never_deleted(board: Board) -> None:
     give_certificate(board, end=-DAY, begin=-2 * DAY)
     certificate = Path(board.folder / "device.pem")
@@ -81,6 +94,7 @@ def test_an_expired_certificate_is_tried_slowly_and_never_deleted(board: Board) 
         assert board.status()["next_try"]["boottime"] > 0
         assert 300 <= int(board.status()["step"].split(" in ")[1].split()[0]) <= 600
         assert certificate.read_bytes() == before
+        assert board.dpsctl("status").stdout.count("certificate-expired: ") == 1
         give_certificate(board, end=50 * DAY)
         daemon.await_notified("READY=1")
 

@@ -67,6 +67,15 @@ def test_what_the_command_says_is_named(code: str, otp: Board, emulator: Emulato
     assert emulator.lines()[since:] == []
 
 
+def test_a_command_that_is_installed_later_is_noticed(otp: Board) -> None:
+    command = otp.folder / "rpi-fw-crypto"
+    command.rename(command.with_name("aside"))
+    with Daemon(otp) as daemon:
+        daemon.await_status("firmware-missing")
+        command.with_name("aside").rename(command)
+        daemon.await_notified("READY=1")
+
+
 def test_output_that_is_no_signature_is_not_used(otp: Board) -> None:
     (otp.folder / "rpi-fw-crypto").write_text("#!/bin/sh\ncat >/dev/null\necho done\n")
     assert "dpsd: firmware-failed: " in otp.dpsctl("provision").stderr

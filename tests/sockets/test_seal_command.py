@@ -31,11 +31,13 @@ def test_a_configured_key_is_sealed_and_goes_once_nothing_names_it(board: Board)
     assert first.returncode == 0, first.stderr
     number = next(n for n, line in enumerate(board.config.read_text().splitlines(), 1) if "primary_key_file" in line)
     assert f"  remove credential.primary_key_file ({board.config}:{number})\n" in first.stdout
-    assert '  set credential.store = "sealed" (default)\n' in first.stdout
+    assert '  add credential.store = "sealed"\n' in first.stdout
     assert f"kept, since the configuration names it: {board.key}\n" in first.stdout
     assert board.dpsctl("provision").returncode == 0
     use_seal(board)
-    second = board.dpsctl("seal", f"--primary-key={board.key}")
+    again = f"sudo dpsctl seal --primary-key {board.key}\n"
+    assert f"after the change this removes it: {again}" in first.stdout
+    second = board.dpsctl(*again.split()[2:])
     assert f"removed {board.key}\nremoved is not erased on flash" in second.stdout
     assert not board.key.exists()
     since = len(board.emulator.lines())
