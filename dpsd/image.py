@@ -70,7 +70,7 @@ def _findings(root: str) -> Iterator[str]:
 
 
 def _state(root: str) -> Iterator[str]:
-    for path in (*_files(root, Places().state), *_files(root, IMPORT_DIRECTORY)):
+    for path in _files(root, Places().state):
         if path in CONFIGURATION:
             yield f"{path}: was imported on one board; remove it"
         elif path.endswith(".sealed"):
