@@ -52,7 +52,8 @@ def resume(places: Places) -> bool:
         return False
     with _alone(places):
         note = _load(places.adopting)
-        sealed = {sealed_fingerprint(path) for path in (places.sealed, places.candidate)}
+        with as_owner(places):
+            sealed = {sealed_fingerprint(path) for path in (places.sealed, places.candidate)}
         if note is None or (note.credential and note.credential not in sealed):
             remove(places.adopting)
             return False

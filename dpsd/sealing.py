@@ -64,8 +64,9 @@ def seal(places: Places, material: Material, source: str | None = None) -> Seale
 
 def reseal(places: Places, source: str | None = None) -> Sealed:
     """Seal the present credential anew, with no plaintext on the disk; raises as `seal`, and Problem `seal-*`."""
+    data = _load(places.sealed, places)
     with _rights_for_keys(places):
-        present = unseal(load_seal(places.sealed), places.sealed, places).credential
+        present = unseal(data, places.sealed, places).credential
     assert present.material is not None, "it was opened from memory"
     return seal(places, present.material, source)
 
@@ -77,13 +78,15 @@ def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
     """
     if not _may_ask(places):
         raise Problem("not-permitted", "only root may open a sealed credential")
-    for path in (places.sealed, places.candidate):
-        if path == places.sealed or os.path.lexists(path):
-            with _rights_for_keys(places):
-                unsealed = unseal(load_seal(path), path, places)
-            if places.of_device:
-                ask(Derive(unsealed.header.source, unsealed.header.salt), 2)
-            yield path, unsealed
+    with as_owner(places):
+        paths = [path for path in (places.sealed, places.candidate) if path == places.sealed or os.path.lexists(path)]
+    for path in paths:
+        data = _load(path, places)
+        with _rights_for_keys(places):
+            unsealed = unseal(data, path, places)
+        if places.of_device:
+            ask(Derive(unsealed.header.source, unsealed.header.salt), 2)
+        yield path, unsealed
 
 
 def discard(places: Places) -> bool:
@@ -99,6 +102,12 @@ def discard(places: Places) -> bool:
             there = os.path.lexists(places.candidate)
             remove(places.candidate)
     return there
+
+
+def _load(path: str, places: Places) -> bytes:
+    """Read a seal as the daemon would: its folder is the daemon's, and may lead anywhere."""
+    with as_owner(places):
+        return load_seal(path)
 
 
 def _may_ask(places: Places) -> bool:

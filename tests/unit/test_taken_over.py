@@ -51,6 +51,16 @@ def test_the_status_file_cannot_have_another_process_signalled(places: Places) -
         assert victim.wait() == -15
 
 
+def test_a_link_cannot_have_a_file_of_root_read(places: Places) -> None:
+    victim = Path(places.state).parent / "victim"
+    victim.mkdir(0o700)
+    (victim / "credential.sealed").touch()
+    os.rmdir(places.private)
+    os.symlink(victim, places.private)
+    for words in (["--check"], ["--reseal"]):
+        assert "seal-missing" in dpsctl(places, "seal", *words).stderr
+
+
 def test_a_link_cannot_have_a_file_of_root_removed(places: Places) -> None:
     victim = Path(places.state).parent / "victim"
     victim.mkdir()
