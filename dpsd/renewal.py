@@ -80,13 +80,18 @@ def finish(places: Places, pair: Pair) -> bool:
     there = pair.staged.certificate if os.path.lexists(pair.staged.certificate) else pair.certificate
     if noted is None or load_leaf(there).fingerprint != noted.binding.credential:
         discard(pair)
-        with as_owner(places):
-            remove(places.renewed)
+        forget(places)
         return False
     for staged, path in zip(pair.staged, pair, strict=True):
         if os.path.lexists(staged):
             move(staged, os.path.realpath(path))
     return True
+
+
+def forget(places: Places) -> None:
+    """Remove the note of a renewal; raises Problem `state-unwritable`."""
+    with as_owner(places):
+        remove(places.renewed)
 
 
 def discard(pair: Pair) -> None:

@@ -6,6 +6,7 @@ of the key sources. It makes, writes and logs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -31,7 +32,9 @@ def main() -> int:
     signal.alarm(TIME_LIMIT)
     forbid_core_dumps()
     with socket.socket(fileno=os.dup(0)) as connection:
-        connection.send(_reply(connection))
+        reply = _reply(connection)
+        with contextlib.suppress(OSError):  # an attempt that was ended meanwhile reads no answer
+            connection.send(reply)
     return 0
 
 

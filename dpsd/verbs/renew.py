@@ -8,7 +8,7 @@ from dpsd.door import Arguments, UsageError
 from dpsd.errors import EXIT_DONE
 from dpsd.foreground import publish_renewed, tell
 from dpsd.ownership import act_as_owner
-from dpsd.renewal import Pair, configured, finish, is_pending, renew
+from dpsd.renewal import Pair, configured, finish, forget, is_pending, renew
 from dpsd.verbs import seal
 
 
@@ -22,6 +22,10 @@ def run(arguments: Arguments) -> int:
     if settings.store == "sealed" and certificate is not None:
         return _renew_seal(arguments)
     if (settings.type, settings.store) != ("x509", "files"):
+        if certificate is None:
+            forget(places)
+            print("forgot a renewal of files that the configuration does not name any more")
+            return EXIT_DONE
         raise UsageError(f"renew replaces files; the credential is {settings.type} in the store {settings.store}")
     pair = Pair(settings.certificate_file or "", settings.private_key_file or "")
     if {os.path.realpath(path) for path in (certificate, private_key) if path} & {*map(os.path.realpath, pair.staged)}:

@@ -119,6 +119,14 @@ def test_another_store_is_not_renewed_by_files(board: Board) -> None:
     assert "the credential is symmetric_key in the store files" in ended.stderr
 
 
+def test_a_renewal_of_files_that_are_not_configured_any_more_is_forgotten(board: Board) -> None:
+    """Or else each boot would try again to finish it, and fail."""
+    assert board.dpsctl("provision").returncode == 0
+    noted = board.state / "private/renewed.json"
+    noted.write_bytes((board.state / "private/assignment.json").read_bytes())
+    assert (board.dpsctl("renew").returncode, noted.exists()) == (0, False)
+
+
 def test_without_anything_to_finish_files_are_asked_for(board: Board, old: Issued) -> None:
     assert board.dpsctl("renew").returncode == 2
 

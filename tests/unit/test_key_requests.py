@@ -93,6 +93,16 @@ def test_the_service_names_a_request_that_it_does_not_answer() -> None:
     assert "none of the requests" in problem_of("not-permitted", lambda: parse_reply(ask(b"genkey 1"), 1)).sentence
 
 
+def test_one_who_went_away_is_no_failure() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.send(b"genkey 1")
+        ours.close()
+        command = [sys.executable, "-m", "dpsd.keys.service"]
+        ran = subprocess.run(command, stdin=theirs.fileno(), cwd=CHECKOUT, capture_output=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root is answered")
 def test_the_service_answers_no_other_user() -> None:
     asked = encode_request(Derive("file", SALT))
