@@ -139,10 +139,21 @@ def _register(places: Places, pair: Pair, report: Report) -> Record:
     return event.record
 
 
+def _check_name(certificate: str, present: Record | None) -> None:
+    """Raise Problem `registration-id-mismatch` for a certificate of another device than the one that is registered."""
+    name = load_leaf(certificate).common_name or ""
+    if present is not None and name.lower() != present.binding.registration_id:
+        said = f"the new certificate is of '{printable(name)}', this is '{present.binding.registration_id}'"
+        hint = "take a certificate of this device; to make another device of it, replace the configured files"
+        raise Problem("registration-id-mismatch", said, hint=hint)
+
+
 def _note(places: Places, pair: Pair, report: Report) -> Record:
     prepare_folders(places)
-    staged = [new if os.path.lexists(new) else old for new, old in zip(pair.staged, pair, strict=True)]
-    done = attempt(places, peek_record(places), Orders(force=True), report, Pair(*staged))
+    staged = Pair(*(new if os.path.lexists(new) else old for new, old in zip(pair.staged, pair, strict=True)))
+    present = peek_record(places)
+    _check_name(staged.certificate, present)
+    done = attempt(places, present, Orders(force=True), report, staged)
     connection = done.record.connection
     named = connection.authentication._replace(certificate_file=pair.certificate, private_key_file=pair.private_key)
     record = done.record._replace(connection=connection._replace(authentication=named), inputs={})

@@ -69,7 +69,7 @@ class Status:
             self._change(board=told)
 
     def starting_attempt(self, number: int) -> None:
-        self._change(state="attempting", attempt=number, next_try=None)
+        self._change(state="attempting", step="starting", attempt=number, next_try=None)
 
     def step(self, text: str) -> None:
         """Tell what the running attempt does now."""

@@ -35,6 +35,8 @@ def main(roots: str | None) -> None:
     context, password = ssl.create_default_context(cafile=roots), None
     if os.environ["IOTHUB_AUTH"] == "x509":
         load_certificate(context)
+    elif "IOTHUB_CONNECTION_STRING_FILE" not in os.environ:
+        sys.exit("agent: nothing is given to agents: set outputs.connection_string, see dpsd.toml(5)")
     else:
         password = token(Path(os.environ["IOTHUB_CONNECTION_STRING_FILE"]).read_text())
     arguments = [mqtt.CallbackAPIVersion.VERSION2] if hasattr(mqtt, "CallbackAPIVersion") else []
@@ -57,6 +59,8 @@ def load_certificate(context: ssl.SSLContext) -> None:
     if os.environ.get("IOTHUB_CREDENTIAL_STORE") == "systemd":
         context.load_cert_chain(f"{GIVEN}/dpsd.certificate", f"{GIVEN}/dpsd.private_key")
         return
+    if "X509_CERT_FILE" not in os.environ:
+        sys.exit("agent: nothing is given to agents: set outputs.release_private_key, see dpsd.toml(5)")
     certificate = os.environ["X509_CERT_FILE"]
     if "X509_KEY_URI" in os.environ:
         load_from_token(context, certificate, os.environ["X509_KEY_URI"])

@@ -110,3 +110,15 @@ def test_one_command_encrypts_it_and_lets_systemd_hand_it_over(configured: Machi
     configured.run("dpsctl", "reset", "--credential", "--yes")
     assert configured.attempt("find", "/etc/credstore", "/etc/credstore.encrypted", "-name", "dpsd.*").output == ""
     assert configured.attempt("test", "-e", "/etc/systemd/system/dpsd.service.d/50-dpsd-credentials.conf").status == 1
+
+
+def test_purge_removes_what_the_command_wrote_and_nothing_else(configured: Machine) -> None:
+    configured.boot()
+    configured.run(
+        "sh", "-c", "head -c 32 /dev/urandom | base64 >/root/k && dpsctl seal --systemd --primary-key /root/k"
+    )
+    configured.run("touch", "/etc/credstore.encrypted/other.key")
+    configured.run("dpkg", "--purge", "dpsd", timeout=120)
+    folders = ("/etc/credstore.encrypted", "/etc/credstore", "/etc/systemd/system/dpsd.service.d")
+    assert configured.attempt("find", *folders, "-type", "f").output.splitlines()[0].endswith("/other.key")
+    assert configured.attempt("test", "-e", folders[-1]).status == 1

@@ -106,6 +106,15 @@ def test_what_is_refused_leaves_the_old_pair(board: Board, old: Issued, code: st
     assert left_over(board) == []
 
 
+def test_a_certificate_of_another_device_is_refused_without_a_name_in_the_configuration(
+    board: Board, old: Issued, emulator: EmulatorProcess
+) -> None:
+    before, since = pair_of(board), len(emulator.lines())
+    ended = board.dpsctl(*words(board, issue(board, "somebody-else")))
+    assert "dpsd: registration-id-mismatch: the new certificate is of 'somebody-else'" in ended.stderr
+    assert pair_of(board) == before and left_over(board) == [] and emulator.lines()[since:] == []
+
+
 def test_a_network_that_is_down_leaves_the_old_pair(board: Board, old: Issued, emulator: EmulatorProcess) -> None:
     emulator.replace(faults=[{"on": "connect", "do": "drop", "times": 0}])
     before = pair_of(board)
