@@ -35,6 +35,8 @@ OBSERVERS = {
     "udevadm": "udev",
     "umockdev-run": "umockdev",
 }
+# What a whole computer takes, for the slow tests.
+COMPUTER = {"qemu-system-x86_64": "qemu-system-x86", "sfdisk": "fdisk"}
 # A file that shows that it is there, and its package, which not every release has; tests that need it say so.
 IF_OFFERED = {"ossl-modules/pkcs11.so": "pkcs11-provider", "pkcs11-spy.so": "opensc-pkcs11"}
 
