@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 
@@ -62,7 +63,8 @@ def _findings(root: str) -> Iterator[str]:
         if os.path.lexists(resolve(root, path)):
             yield f"{printable(path)}: opens what is sealed; remove it, each board makes its own"
     if re.match(rb"[0-9a-f]{32}", load(resolve(root, "/etc/machine-id"), TEXT_LIMIT) or b""):
-        yield "/etc/machine-id: every board would have this id; empty it: truncate --size=0 /etc/machine-id"
+        place = printable(shlex.quote(resolve(root, "/etc/machine-id")))
+        yield f"/etc/machine-id: every board would have this id; empty it: truncate --size=0 {place}"
     for folder in FOLDERS:
         for path in _files(root, folder):
             yield from _credential(root, path)

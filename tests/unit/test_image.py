@@ -75,6 +75,12 @@ def test_what_only_one_board_may_have_is_found(root: Path, path: str) -> None:
     assert found.sentence.startswith(f"{path}: ") and found.also == ()
 
 
+def test_the_command_that_empties_a_machine_id_is_for_that_of_the_image(root: Path) -> None:
+    put(root, "/etc/machine-id", b"0123456789abcdef0123456789abcdef\n")
+    found = problem_of("image-unsafe", lambda: check_image(str(root)))
+    assert found.sentence.endswith(f": truncate --size=0 {root}/etc/machine-id")
+
+
 def test_all_is_found_at_once(root: Path) -> None:
     for path, data in UNSAFE.items():
         put(root, path, data)
