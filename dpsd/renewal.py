@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import NamedTuple
 
 from dpsd.attempt import attempt
@@ -65,6 +66,19 @@ def renew(places: Places, pair: Pair, certificate: str, private_key: str | None,
         raise
     finish(places, pair)
     return record
+
+
+def check_folders(pair: Pair, places: Places) -> None:
+    """Raise Problem `credential-insecure` where the daemon's user could let root replace another file than these."""
+    owner = os.stat(places.state).st_uid
+    if os.geteuid() != 0 or owner == 0:
+        return
+    for path in pair:
+        for folder in {*Path(path).parents, *Path(os.path.realpath(path)).parents}:
+            if os.path.isdir(folder) and os.stat(folder).st_uid == owner:
+                said = f"{printable(folder)} belongs to the user dpsd runs as, who could let root replace any file"
+                hint = "keep certificate and key in a folder of root's own, such as /etc/dpsd"
+                raise Problem("credential-insecure", said, hint=hint)
 
 
 def is_pending(places: Places) -> bool:

@@ -8,7 +8,7 @@ from dpsd.door import Arguments, UsageError
 from dpsd.errors import EXIT_DONE
 from dpsd.foreground import publish_renewed, tell
 from dpsd.ownership import act_as_owner
-from dpsd.renewal import Pair, configured, finish, forget, is_pending, renew
+from dpsd.renewal import Pair, check_folders, configured, finish, forget, is_pending, renew
 from dpsd.verbs import seal
 
 
@@ -28,6 +28,7 @@ def run(arguments: Arguments) -> int:
             return EXIT_DONE
         raise UsageError(f"renew replaces files; the credential is {settings.type} in the store {settings.store}")
     pair = Pair(settings.certificate_file or "", settings.private_key_file or "")
+    check_folders(pair, places)
     if {os.path.realpath(path) for path in (certificate, private_key) if path} & {*map(os.path.realpath, pair.staged)}:
         raise UsageError("give the new files other names: FILE.new beside the old ones is where they wait")
     if pending and finish(places, pair):

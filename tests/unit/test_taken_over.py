@@ -58,7 +58,7 @@ def test_a_link_cannot_have_a_file_of_root_read(places: Places) -> None:
     os.rmdir(places.private)
     os.symlink(victim, places.private)
     for words in (["--check"], ["--reseal"]):
-        assert "seal-missing" in dpsctl(places, "seal", *words).stderr
+        assert "not-permitted" in dpsctl(places, "seal", *words).stderr
 
 
 def test_a_link_cannot_have_a_file_of_root_removed(places: Places) -> None:
@@ -72,3 +72,14 @@ def test_a_link_cannot_have_a_file_of_root_removed(places: Places) -> None:
     ended = dpsctl(places, "reset", "--credential", "--yes")
     assert (ended.returncode, "Permission denied" in ended.stderr) == (69, True), ended
     assert (victim / "credential.sealed").exists()
+
+
+def test_a_certificate_in_a_folder_of_the_daemon_is_not_renewed_by_root(places: Places) -> None:
+    folder = Path(places.state).parent
+    (folder / "victim.new").touch()
+    (Path(places.state) / "device.pem").symlink_to(folder / "victim")
+    (Path(places.private) / "renewed.json").touch()
+    files = f'certificate_file = "{places.state}/device.pem"\nprivate_key_file = "{folder}/device.key"\n'
+    Path(places.configuration[0]).write_text(f'[dps]\nid_scope = "0ne00TEST01"\n[credential]\ntype = "x509"\n{files}')
+    assert "credential-insecure" in dpsctl(places, "renew").stderr
+    assert (folder / "victim.new").exists()
