@@ -243,6 +243,18 @@ def _patterns(value: Any) -> tuple[str, ...]:
 
 REQUIRED = object()
 
+CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    ("x509", "files"): (("certificate_file", "private_key_file"), ()),
+    ("x509", "pkcs11"): (("certificate_file", "token_uri", "module"), ("pin_file", "token_device")),
+    ("x509", "sealed"): ((), ()),
+    ("x509", "systemd"): ((), ()),
+    ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file", "group_key_file", "allow_group_key")),
+    ("symmetric_key", "sealed"): ((), ()),
+    ("symmetric_key", "systemd"): ((), ()),
+    ("symmetric_key", "rpi-firmware"): ((), ("firmware_command", "firmware_key_id")),
+}
+"""By type and store of a credential, the keys that it needs, and those that it may have; others are refused."""
+
 SETTINGS: dict[str, Setting] = {
     "dps.id_scope": Setting(_id_scope, REQUIRED, "the id scope of the Device Provisioning Service"),
     "dps.global_endpoint": Setting(
@@ -254,7 +266,7 @@ SETTINGS: dict[str, Setting] = {
     "dps.api_version": Setting(_api_version, "2019-03-31", "the DPS device API version"),
     "credential.type": Setting(_one_of("x509", "symmetric_key"), REQUIRED, "x509 or symmetric_key"),
     "credential.store": Setting(
-        _one_of("files", "sealed", "pkcs11", "systemd", "rpi-firmware"), "files", "where the credential is"
+        _one_of(*dict.fromkeys(store for _, store in CREDENTIAL_KEYS)), "files", "where the credential is"
     ),
     "credential.certificate_file": Setting(_published_path, None, "PEM: the leaf first, then its intermediates"),
     "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
@@ -286,18 +298,6 @@ SETTINGS: dict[str, Setting] = {
     "import.replace": Setting(_boolean, False, "a bundle found at boot or on a stick may replace what there is"),
     "import.fleet_key_file": Setting(_path, None, "PEM: the public key that signs what bundles else may not set"),
 }
-
-CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
-    ("x509", "files"): (("certificate_file", "private_key_file"), ()),
-    ("x509", "pkcs11"): (("certificate_file", "token_uri", "module"), ("pin_file", "token_device")),
-    ("x509", "sealed"): ((), ()),
-    ("x509", "systemd"): ((), ()),
-    ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file", "group_key_file", "allow_group_key")),
-    ("symmetric_key", "sealed"): ((), ()),
-    ("symmetric_key", "systemd"): ((), ()),
-    ("symmetric_key", "rpi-firmware"): ((), ("firmware_command", "firmware_key_id")),
-}
-"""By type and store of a credential, the keys that it needs, and those that it may have; others are refused."""
 
 RELEASES: dict[str, dict[tuple[str, str], str | None]] = {
     "release_private_key": {

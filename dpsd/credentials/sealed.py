@@ -64,7 +64,7 @@ def _is_absent(path: str) -> bool:
     try:
         os.lstat(path)
     except PermissionError:
-        raise Problem("not-permitted", f"only root and the daemon may look for {printable(path)}") from None
+        raise Problem("not-permitted", f"{printable(path)} is in a folder that this user may not look into") from None
     except OSError:
         return True
     return False

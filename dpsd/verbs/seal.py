@@ -70,7 +70,7 @@ def _from_files(given: dict[str, str], found: Effective | None) -> Plaintext:
 
 def _show_sealed(done: Sealed, places: Places) -> None:
     for source, problem in done.passed.items():
-        print(f"not by {source}: {printable(problem.sentence)}")
+        print(f"not sealed by {source}: {printable(problem.sentence)}")
     board = f"board {done.header.board}" if done.header.board else "a board without a serial number"
     print(f"sealed as {printable(done.path)} by {done.header.source}, for {board}; it opens")
     if done.path == places.candidate:

@@ -79,7 +79,7 @@ def test_it_brings_the_device_up_and_keeps_it_up(source: str, waiting: Machine, 
 
 def test_the_strongest_source_is_taken_and_another_can_take_over(waiting: Machine) -> None:
     assert "by rpi-firmware, for " in waiting.run("dpsctl", "seal", *FILES)
-    assert "not-permitted: only root" in waiting.attempt("dpsctl", "config", user="nobody").output
+    assert "not-permitted: " in waiting.attempt("dpsctl", "config", user="nobody").output
     assert "by systemd, for " in waiting.run("dpsctl", "seal", "--reseal", "--source=systemd")
     (waiting.root / "usr/bin/rpi-fw-crypto").unlink()
     assert "source: systemd\n" in waiting.run("dpsctl", "seal", "--check")

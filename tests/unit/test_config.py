@@ -68,7 +68,7 @@ WRONG = {
     f"dps.payload = {'{ a = ' * 33}1{' }' * 33}": "has more than 32 levels",
     f'dps.payload = {{ a = "{"x" * PAYLOAD_LIMIT}" }}': f"{PAYLOAD_LIMIT} are allowed",
     'credential.type = "X509"': "did you mean x509?",
-    'credential.store = "tpm"': "'tpm' is not one of files or sealed or pkcs11 or systemd or rpi-firmware",
+    'credential.store = "tpm"': "'tpm' is not one of files or pkcs11 or sealed or systemd or rpi-firmware",
     'credential.token_uri = "pkcs11:token=t;object=o?pin-value=1"': "holds a PIN or where it is",
     'credential.certificate_file = "device.pem"': "is not an absolute path",
     'credential.certificate_file = "/etc/my device.pem"': "has a character that connection.env cannot carry",
