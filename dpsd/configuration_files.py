@@ -36,7 +36,8 @@ def _load(path: str, writers: frozenset[int]) -> str:
     except FileNotFoundError:
         raise Problem("configuration-missing", f"{shown} does not exist") from None
     except OSError as error:
-        raise Problem("configuration-missing", f"{shown} cannot be read: {error.strerror}") from None
+        hint = "let the user dpsd read it; /root and /home are closed to that"
+        raise Problem("configuration-missing", f"{shown} cannot be read: {error.strerror}", hint=hint) from None
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > SIZE_LIMIT:

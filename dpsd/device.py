@@ -43,7 +43,10 @@ class Device(NamedTuple):
 
 def load_config(places: Places) -> Effective:
     """Load the effective configuration; raises Problem `configuration-*`."""
-    return parse_config(load_layers(configuration_files(places.configuration), writers(places)))
+    found = configuration_files(places.configuration)
+    if not found and places.configuration != CONFIGURATION:
+        found = [*places.configuration]  # what --config names is missed by its name
+    return parse_config(load_layers(found, writers(places)))
 
 
 def writers(places: Places) -> frozenset[int]:

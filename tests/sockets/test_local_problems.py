@@ -157,3 +157,8 @@ def test_a_groups_key_that_is_allowed_is_warned_of_at_every_attempt(board: Board
         ended = board.dpsctl("provision", *words)
         assert ended.returncode == 0, ended.stderr
         assert "dpsd: warning: using a group's key; whoever reads this card" in ended.stderr
+
+
+def test_a_configuration_that_is_named_is_missed_by_its_name(board: Board) -> None:
+    board.config.unlink()
+    assert f"dpsd: configuration-missing: {board.config} does not exist\n" in board.dpsctl("config").stderr
