@@ -92,7 +92,10 @@ MEANINGS = {
         "The key source has another key than when the credential was sealed: another machine id, another file, "
         "another firmware key. systemd is not asked with another machine id, since it would delete its own secret."
     ),
-    "key-source-failed": "systemd-creds reported an error of its own; the sentence has its words.",
+    "key-source-failed": (
+        "systemd-creds reported an error of its own; the sentence has its words. If systemd has lost its own secret, "
+        "what it encrypted is lost, too: remove /var/lib/dpsd-keys/systemd.json and seal the credential again."
+    ),
     "key-helper-unreachable": (
         "The root service dpsd-keys, which asks key sources and firmware for the daemon, does not answer."
     ),

@@ -70,12 +70,12 @@ def renew(places: Places, pair: Pair, certificate: str, private_key: str | None,
 
 def check_folders(pair: Pair, places: Places) -> None:
     """Raise Problem `credential-insecure` where the daemon's user could let root replace another file than these."""
-    owner = os.stat(places.state).st_uid
-    if os.geteuid() != 0 or owner == 0:
+    if os.geteuid() != 0 or not os.path.isdir(places.state):
         return
+    owner = os.stat(places.state).st_uid
     for path in pair:
         for folder in {*Path(path).parents, *Path(os.path.realpath(path)).parents}:
-            if os.path.isdir(folder) and os.stat(folder).st_uid == owner:
+            if os.path.isdir(folder) and os.stat(folder).st_uid == owner != 0:
                 said = f"{printable(folder)} belongs to the user dpsd runs as, who could let root replace any file"
                 hint = "keep certificate and key in a folder of root's own, such as /etc/dpsd"
                 raise Problem("credential-insecure", said, hint=hint)
@@ -153,7 +153,7 @@ def _register(places: Places, pair: Pair, report: Report) -> Record:
     return event.record
 
 
-def _check_name(certificate: str, present: Record | None) -> None:
+def check_name(certificate: str, present: Record | None) -> None:
     """Raise Problem `registration-id-mismatch` for a certificate of another device than the one that is registered."""
     name = load_leaf(certificate).common_name or ""
     if present is not None and name.lower() != present.binding.registration_id:
@@ -166,7 +166,7 @@ def _note(places: Places, pair: Pair, report: Report) -> Record:
     prepare_folders(places)
     staged = Pair(*(new if os.path.lexists(new) else old for new, old in zip(pair.staged, pair, strict=True)))
     present = peek_record(places)
-    _check_name(staged.certificate, present)
+    check_name(staged.certificate, present)
     done = attempt(places, present, Orders(force=True), report, staged)
     connection = done.record.connection
     named = connection.authentication._replace(certificate_file=pair.certificate, private_key_file=pair.private_key)

@@ -7,8 +7,9 @@ import os
 from dpsd.door import Arguments, UsageError
 from dpsd.errors import EXIT_DONE
 from dpsd.foreground import publish_renewed, tell
-from dpsd.ownership import act_as_owner
-from dpsd.renewal import Pair, check_folders, configured, finish, forget, is_pending, renew
+from dpsd.ownership import act_as_owner, as_owner
+from dpsd.recorded import peek_record
+from dpsd.renewal import Pair, check_folders, check_name, configured, finish, forget, is_pending, renew
 from dpsd.verbs import seal
 
 
@@ -45,4 +46,7 @@ def _renew_seal(arguments: Arguments) -> int:
     """Seal the new pair as a candidate, which the daemon tries before it takes the place of the present one."""
     if not arguments.has("--private-key"):
         raise UsageError("what is sealed is a whole pair: give --private-key, too")
+    with as_owner(arguments.places):
+        present = peek_record(arguments.places)
+    check_name(arguments.options["--certificate"], present)
     return seal.run(arguments._replace(options={**arguments.options, "--keep": ""}))

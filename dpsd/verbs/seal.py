@@ -47,6 +47,7 @@ def run(arguments: Arguments) -> int:
         return EXIT_DONE
     found = effective(arguments.places)
     plaintext = from_text(sys.stdin.buffer.read(SIZE_LIMIT + 1)) if from_input else _from_files(given, found)
+    _check_type(plaintext, found, "systemd" if arguments.has("--systemd") else "sealed")
     if arguments.has("--systemd"):
         _hand_over(plaintext)
     else:
@@ -66,6 +67,14 @@ def _from_files(given: dict[str, str], found: Effective | None) -> Plaintext:
     if not paths:
         raise UsageError("say what to seal: --certificate and --private-key, or --primary-key, or - for standard input")
     return from_files(paths)
+
+
+def _check_type(plaintext: Plaintext, found: Effective | None, store: str) -> None:
+    """Raise Problem `credential-invalid` where the configuration wants another credential in this store."""
+    kind = "symmetric_key" if plaintext.material.certificate is None else "x509"
+    if found is not None and found.config.credential.store == store and found.config.credential.type != kind:
+        said = f"credential.type is {found.config.credential.type} in the configuration, and this is {kind}"
+        raise Problem("credential-invalid", said, hint="set credential.type first, or seal the other credential")
 
 
 def _show_sealed(done: Sealed, places: Places) -> None:

@@ -225,6 +225,8 @@ def test_a_sealed_pair_is_renewed_by_a_candidate(board: Board, old: Issued) -> N
         daemon.await_notified("READY=1")
         before = credential_of(board)
         assert board.dpsctl(*words(board, issue(board), key=False)).returncode == 2
+        stranger = board.dpsctl(*words(board, issue(board, "pi-of-somebody")))
+        assert "dpsd: registration-id-mismatch: " in stranger.stderr and credential_of(board) == before
         ended = board.dpsctl(*words(board, issue(board)))
         assert ended.returncode == 0, ended.stderr
         daemon.await_(lambda: credential_of(board) != before)

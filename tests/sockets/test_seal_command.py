@@ -61,10 +61,19 @@ def test_a_pair_from_files_and_what_is_said_of_it(board: Board) -> None:
     assert (ended.returncode, key.exists(), certificate.exists()) == (0, False, True), ended.stderr
 
 
+def test_a_credential_of_another_type_than_the_configured_one_is_refused(board: Board) -> None:
+    use_seal(board)
+    source = board.emulator.device("x509-group")
+    ended = board.dpsctl("seal", f"--certificate={source}/device.pem", f"--private-key={source}/device.key", "--keep")
+    assert ended.returncode == 78 and not list(board.state.rglob("*.sealed"))
+    assert "credential-invalid: credential.type is symmetric_key in the configuration, and this is x509" in ended.stderr
+
+
 def test_standard_input_brings_a_pair_or_a_key(board: Board) -> None:
     use_seal(board)
     assert given(board, f"{board.secret}\n", "-").returncode == 0
     assert board.dpsctl("provision").returncode == 0
+    board.config.write_text(board.config.read_text().replace('type = "symmetric_key"', 'type = "x509"'))
     source = board.emulator.device("x509-group")
     both = (source / "device.key").read_text() + (source / "device.pem").read_text()
     assert "stays until this one has provisioned" in given(board, both, "-").stdout
