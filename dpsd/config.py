@@ -15,9 +15,7 @@ from dpsd.errors import Problem
 from dpsd.protocol.identifiers import check_template
 from dpsd.proxies import ENVIRONMENT
 from dpsd.settings import (
-    CREDENTIAL_KEYS,
     MISSPELLINGS,
-    RELEASES,
     REQUIRED,
     SETTINGS,
     Board,
@@ -32,6 +30,7 @@ from dpsd.settings import (
     Outputs,
     nearest,
 )
+from dpsd.stores import RELEASES, STORES
 from dpsd.text import printable
 
 if sys.version_info >= (3, 11):
@@ -233,11 +232,11 @@ def _disagreements(values: dict[str, Value]) -> list[str]:
 def _credential_faults(values: dict[str, Value]) -> list[str]:
     """Say which keys are missing, and which belong to another credential than the configured one."""
     kind, store = values["credential.type"].value, values["credential.store"].value
-    if (kind, store) not in CREDENTIAL_KEYS:
-        stores = " or ".join(store for one, store in CREDENTIAL_KEYS if one == kind)
+    if (kind, store) not in STORES:
+        stores = " or ".join(store for one, store in STORES if one == kind)
         return [f"{values['credential.store'].origin}: credential.store: with credential.type {kind} use {stores}"]
     decides, said = ("type", kind) if store == "files" else ("store", store)
-    needed, possible = CREDENTIAL_KEYS[(kind, store)]
+    _, needed, possible, _ = STORES[(kind, store)]
     group_key_file = values["credential.group_key_file"].value
     if "group_key_file" in possible and group_key_file is not None:
         decides, said, needed, possible = "group_key_file", group_key_file, ("group_key_file",), ("allow_group_key",)
@@ -267,9 +266,10 @@ def _release_faults(values: dict[str, Value]) -> list[str]:
     """Say which secret is to be given to agents that the store does not have."""
     kind, store = values["credential.type"].value, values["credential.store"].value
     faults = []
-    for name, stores in RELEASES.items():
+    for name, belongs_to in RELEASES.items():
         asked = values[f"outputs.{name}"]
-        why = stores.get((kind, store), f"does not belong to credential.type {kind}")
+        known = STORES.get((kind, store))
+        why = known and known.withheld if kind == belongs_to else f"does not belong to credential.type {kind}"
         if asked.value and why is not None:
             faults.append(f"{asked.origin}: outputs.{name}: {why}")
     return faults

@@ -77,13 +77,13 @@ def release_again(record: Record, places: Places) -> None:
 
 
 def _content(path: str, material: Material | None, record: Record, places: Places) -> bytes:
-    assert material, "see settings.RELEASES"
+    assert material, "see dpsd.stores"
     if path == places.released_connection_string:
         return _connection_string(material, record)
     if path == places.released_certificate:
-        assert material.certificate, "see settings.RELEASES"
+        assert material.certificate, "see dpsd.stores"
         return material.certificate
-    assert material.private_key, "see settings.RELEASES"
+    assert material.private_key, "see dpsd.stores"
     return material.private_key.reveal()
 
 

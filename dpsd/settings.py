@@ -15,6 +15,7 @@ from dpsd.protocol.assignment import PAYLOAD_DEPTH
 from dpsd.protocol.identifiers import DPS_PORT, HOST_NAME_LIMIT, Endpoint, is_id_scope, parse_endpoint
 from dpsd.proxies import ENVIRONMENT, parse_proxy
 from dpsd.shape import is_deeper
+from dpsd.stores import STORES
 from dpsd.text import printable
 from dpsd.transports import AUTO, MQTT, WEBSOCKET
 
@@ -243,18 +244,6 @@ def _patterns(value: Any) -> tuple[str, ...]:
 
 REQUIRED = object()
 
-CREDENTIAL_KEYS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
-    ("x509", "files"): (("certificate_file", "private_key_file"), ()),
-    ("x509", "pkcs11"): (("certificate_file", "token_uri", "module"), ("pin_file", "token_device")),
-    ("x509", "sealed"): ((), ()),
-    ("x509", "systemd"): ((), ()),
-    ("symmetric_key", "files"): (("primary_key_file",), ("secondary_key_file", "group_key_file", "allow_group_key")),
-    ("symmetric_key", "sealed"): ((), ()),
-    ("symmetric_key", "systemd"): ((), ()),
-    ("symmetric_key", "rpi-firmware"): ((), ("firmware_command", "firmware_key_id")),
-}
-"""By type and store of a credential, the keys that it needs, and those that it may have; others are refused."""
-
 SETTINGS: dict[str, Setting] = {
     "dps.id_scope": Setting(_id_scope, REQUIRED, "the id scope of the Device Provisioning Service"),
     "dps.global_endpoint": Setting(
@@ -266,7 +255,7 @@ SETTINGS: dict[str, Setting] = {
     "dps.api_version": Setting(_api_version, "2019-03-31", "the DPS device API version"),
     "credential.type": Setting(_one_of("x509", "symmetric_key"), REQUIRED, "x509 or symmetric_key"),
     "credential.store": Setting(
-        _one_of(*dict.fromkeys(store for _, store in CREDENTIAL_KEYS)), "files", "where the credential is"
+        _one_of(*dict.fromkeys(store for _, store in STORES)), "files", "where the credential is"
     ),
     "credential.certificate_file": Setting(_published_path, None, "PEM: the leaf first, then its intermediates"),
     "credential.private_key_file": Setting(_published_path, None, "PEM, not encrypted"),
@@ -298,22 +287,6 @@ SETTINGS: dict[str, Setting] = {
     "import.replace": Setting(_boolean, False, "a bundle found at boot or on a stick may replace what there is"),
     "import.fleet_key_file": Setting(_path, None, "PEM: the public key that signs what bundles else may not set"),
 }
-
-RELEASES: dict[str, dict[tuple[str, str], str | None]] = {
-    "release_private_key": {
-        ("x509", "files"): "agents have the files that the configuration names: give them by LoadCredential=",
-        ("x509", "pkcs11"): "the private key never leaves its token: agents use the token, too",
-        ("x509", "systemd"): None,
-        ("x509", "sealed"): None,
-    },
-    "connection_string": {
-        ("symmetric_key", "files"): None,
-        ("symmetric_key", "systemd"): None,
-        ("symmetric_key", "sealed"): None,
-        ("symmetric_key", "rpi-firmware"): "the key never leaves the firmware, so that no text can hold it",
-    },
-}
-"""By setting of [outputs], type and store: why the secret cannot be given to agents, None where it can."""
 
 MISSPELLINGS = {
     "idscope": "dps.id_scope",

@@ -17,7 +17,6 @@ import pytest
 from dpsd import dpsctl, errors
 from dpsd.config import Effective, Layer, parse_config
 from dpsd.connection import Authentication, Connection, Mqtt
-from dpsd.credentials import STORES
 from dpsd.door import _PLACES as COMMON_OPTIONS
 from dpsd.emulator.enrollments import parse_enrollments
 from dpsd.emulator.faults import parse_faults
@@ -31,6 +30,7 @@ from dpsd.protocol.error_codes import FAILED, REFUSED
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.settings import REQUIRED, SETTINGS
 from dpsd.shape import Table
+from dpsd.stores import STORES
 
 DOCS = places.CHECKOUT / "docs"
 README = places.CHECKOUT / "README.md"

@@ -43,6 +43,7 @@ FLOORS = {
     "dpsd.proxies": 1,
     "dpsd.record": 1,
     "dpsd.settings": 1,
+    "dpsd.stores": 1,
     "dpsd.transports": 1,
     "dpsd.alarm": 2,
     "dpsd.archives": 2,
@@ -150,12 +151,6 @@ FLOORS = {
 
 SIDEWAYS = {
     ("dpsd.credentials", "dpsd.credentials.credential"): "a package shows what its modules have in common",
-    ("dpsd.credentials", "dpsd.credentials.sealed"): "the list of stores names its rows",
-    ("dpsd.credentials", "dpsd.credentials.symmetric_files"): "the list of stores names its rows",
-    ("dpsd.credentials", "dpsd.credentials.symmetric_firmware"): "the list of stores names its rows",
-    ("dpsd.credentials", "dpsd.credentials.systemd_credentials"): "the list of stores names its rows",
-    ("dpsd.credentials", "dpsd.credentials.x509_files"): "the list of stores names its rows",
-    ("dpsd.credentials", "dpsd.credentials.x509_pkcs11"): "the list of stores names its rows",
     ("dpsd.credentials.material", "dpsd.credentials.credential"): "what every store returns",
     ("dpsd.credentials.material", "dpsd.credentials.symmetric_files"): "one way from a key's text to a credential",
     ("dpsd.credentials.material", "dpsd.credentials.x509_certificate"): "one way to read a certificate",
@@ -190,6 +185,7 @@ SIDEWAYS = {
         "dpsd.credentials.x509_certificate",
         "dpsd.credentials.credential",
     ): "what is read of a certificate",
+    ("dpsd.credentials", "dpsd.credentials.sealed"): "a candidate is a seal",
     ("dpsd.credentials.x509_files", "dpsd.credentials.credential"): "what every store returns",
     ("dpsd.credentials.x509_files", "dpsd.credentials.secret_file"): "one way to open a secret",
     ("dpsd.credentials.x509_files", "dpsd.credentials.x509_certificate"): "one way to read a certificate",
