@@ -10,6 +10,7 @@ from machine import Machine, eventually
 
 from tests.boot.lab import READY, Device, Emulator, Layers, put
 from tests.sockets.test_firmware import STAND_IN
+from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 
 pytestmark = pytest.mark.root
 SEALED = "var/lib/dpsd/private/credential.sealed"
@@ -29,6 +30,14 @@ def add_firmware(root: Path) -> None:
     command.chmod(0o755)
     key.touch(0o600)
     key.write_text("b3RwIG90cCBvdHAgb3RwIG90cCBvdHAgb3RwIG90cCE=")
+
+
+def another(root: Path) -> tuple[str, str]:
+    """Put another pair on a disk, and return how it is named to be sealed."""
+    key = make_key("ec", 1)
+    put(root, "again.pem", pem_of(make_certificate(key, "pi-again")))
+    put(root, "again.key", pem_of_key(key), 0o600)
+    return "--certificate=/etc/dpsd/again.pem", "--private-key=/etc/dpsd/again.key"
 
 
 @pytest.fixture
@@ -101,8 +110,7 @@ def test_another_machine_id_is_named_and_costs_systemd_nothing(waiting: Machine)
     waiting.run("sh", "-c", f"echo {before.strip()} >/etc/machine-id")
     assert waiting.attempt("dpsctl", "seal", "--check").status == 0
     waiting.run("sh", "-c", "echo 0123456789abcdef0123456789abcdef >/etc/machine-id")
-    put(waiting.root, "again.key", b"QUFBQUFBQUFBQUFBQUFBQUFBQUE=", 0o600)
-    again = waiting.run("dpsctl", "seal", "--primary-key=/etc/dpsd/again.key", "--source=systemd")
+    again = waiting.run("dpsctl", "seal", *another(waiting.root), "--source=systemd")
     assert "by systemd, for " in again and "stays until this one has provisioned" in again
 
 
@@ -142,8 +150,7 @@ def test_the_service_answers_the_daemon_alone_and_nothing_but_its_requests(waiti
 
 def test_reset_and_purge_leave_nothing(waiting: Machine) -> None:
     for source in ("systemd", "file"):
-        put(waiting.root, "again.key", b"QUFBQUFBQUFBQUFBQUFBQUFBQUE=", 0o600)
-        waiting.run("dpsctl", "seal", "--primary-key=/etc/dpsd/again.key", f"--source={source}")
+        waiting.run("dpsctl", "seal", *another(waiting.root), f"--source={source}")
     waiting.run("systemctl", "stop", "dpsd.service")
     said = waiting.run("dpsctl", "reset", "--credential", "--yes")
     assert "removed /var/lib/dpsd-keys/systemd.json\n" in said and f"removed /{SEALED}\n" in said

@@ -8,6 +8,7 @@ import pytest
 from machine import Machine, eventually
 
 from tests.boot.lab import READY, Device, Emulator, Layers, put
+from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 
 pytestmark = pytest.mark.root
 LINES = "LoadCredential=dpsd.certificate\nLoadCredentialEncrypted=dpsd.private_key\n"
@@ -114,9 +115,11 @@ def test_one_command_encrypts_it_and_lets_systemd_hand_it_over(configured: Machi
 
 def test_purge_removes_what_the_command_wrote_and_nothing_else(configured: Machine) -> None:
     configured.boot()
-    configured.run(
-        "sh", "-c", "head -c 32 /dev/urandom | base64 >/root/k && dpsctl seal --systemd --primary-key /root/k"
-    )
+    pair = ("--certificate=/etc/dpsd/again.pem", "--private-key=/etc/dpsd/again.key")
+    key = make_key("ec", 1)
+    put(configured.root, "again.pem", pem_of(make_certificate(key, "pi-again")))
+    put(configured.root, "again.key", pem_of_key(key), 0o600)
+    configured.run("dpsctl", "seal", "--systemd", *pair)
     configured.run("touch", "/etc/credstore.encrypted/other.key")
     configured.run("dpkg", "--purge", "dpsd", timeout=120)
     folders = ("/etc/credstore.encrypted", "/etc/credstore", "/etc/systemd/system/dpsd.service.d")

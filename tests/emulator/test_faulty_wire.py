@@ -107,7 +107,10 @@ def test_tls_is_closed_in_order_or_not(emulator: EmulatorProcess, deed: str, end
 
 def test_a_reset_is_one_of_tcp(emulator: EmulatorProcess) -> None:
     emulator.replace(faults=[{"on": "accept", "do": "reset"}])
-    with socket.create_connection((emulator.address, emulator.port), 5) as tcp, pytest.raises(ConnectionResetError):
+    with (
+        pytest.raises(ConnectionResetError),  # at the latest when something is to be read
+        socket.create_connection((emulator.address, emulator.port), 5) as tcp,
+    ):
         tcp.recv(1)
 
 

@@ -184,7 +184,7 @@ def _many(folder: Path) -> None:
     put_folder(folder, {f".{number}": b"" for number in range(ENTRY_LIMIT + 1)})
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "fill",
     [
@@ -200,7 +200,7 @@ def test_a_hostile_folder_is_refused_by_name(tmp_path: Path, fill: Callable[[Pat
     assert str(folder) in problem.sentence or "primary_key" in problem.sentence
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK])
 def test_a_pipe_is_no_bundle_and_is_not_waited_for(tmp_path: Path, kind: int) -> None:
     os.mknod(tmp_path / "pipe", kind | 0o600)
