@@ -80,11 +80,17 @@ def traced(script: str, folder: Path, given: bytes, *options: str) -> int:
     return subprocess.run([*command, *python], input=given, check=False).returncode
 
 
+def compile_modules(script: str, folder: Path, given: bytes) -> None:
+    """Run a script once, so that no other test does it meanwhile: it opens fewer files from then on."""
+    subprocess.run([sys.executable, "-I", "-S", "-c", script, str(CHECKOUT), str(folder)], input=given, check=True)
+
+
 def cuts(script: str, fresh: Fresh, given: bytes = b"") -> Iterator[tuple[str, Path]]:
     """Run `script` in a fresh folder once for each of its calls that matter there, killed just before it.
 
     Yields the call and the folder. A call that only reads, or does nothing, leaves what the one before it left.
     """
+    compile_modules(script, fresh(), given)
     folder = fresh()
     log = folder.with_suffix(".log")
     assert traced(script, folder, given, f"--trace={CALLS}", f"--output={log}") == 0
