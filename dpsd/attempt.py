@@ -16,7 +16,6 @@ from dpsd.connection import Connection, Mqtt
 from dpsd.credentials.credential import Certificate
 from dpsd.device import Device, open_device
 from dpsd.errors import Problem, Retry
-from dpsd.hub_check import check_hub
 from dpsd.mounts import volatile_kind
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Noted, Orders, Registered, Step, Watch
@@ -191,6 +190,8 @@ def _try_hub(device: Device, record: Record, carry: Carry, report: Report) -> Do
 
     A refusal is dated, so that a later attempt can tell for how long it has lasted.
     """
+    from dpsd.hub_check import check_hub  # only where a hub is to be tried
+
     begun = boot_clock()
     try:
         transport = check_hub(device, record.connection, report)
