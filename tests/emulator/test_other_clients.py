@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import subprocess
-import sys
 import time
-import venv
 from pathlib import Path
 
 import pytest
 
+from tests import azure_sdk
 from tests.emulator.registering import password, register
-from tests.emulator_process import ROOT, EmulatorProcess
-
-SDK = ("azure-iot-device==2.14.0",)
-SDK_SECONDS = 60
-
-
-@pytest.fixture(scope="session")
-def sdk_python() -> Path:
-    """The interpreter of an environment with Microsoft's SDK, made once and kept."""
-    folder = ROOT / "build" / "venvs" / f"azure-{sys.version_info.major}.{sys.version_info.minor}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    python, complete = folder / "bin" / "python", folder / "complete"
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not complete.exists():
-            venv.create(folder, clear=True, with_pip=True)
-            pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-            subprocess.run([*pip, *SDK], check=True, timeout=280)
-            complete.touch()
-    return python
+from tests.emulator_process import EmulatorProcess
 
 
 @pytest.mark.parametrize(
@@ -45,14 +24,16 @@ def sdk_python() -> Path:
         ("x509-group", "mqtt"),
     ],
 )
-def test_microsofts_sdk_registers_and_uses_its_hub(
-    emulator: EmulatorProcess, sdk_python: Path, name: str, transport: str
-) -> None:
+def test_microsofts_sdk_registers_and_uses_its_hub(emulator: EmulatorProcess, name: str, transport: str) -> None:
     if transport == "websocket" and not emulator.websocket_port:
         pytest.skip("the SDK knows port 443 only, which is not permitted here")
-    script = [str(sdk_python), str(Path(__file__).with_name("azure_device.py")), str(emulator.device(name))]
+    script = [
+        str(azure_sdk.interpreter()),
+        str(Path(__file__).with_name("azure_device.py")),
+        str(emulator.device(name)),
+    ]
     where = [emulator.address, emulator.id_scope, str(emulator.ca), transport]
-    done = subprocess.run([*script, *where], capture_output=True, text=True, timeout=SDK_SECONDS, check=False)
+    done = subprocess.run([*script, *where], capture_output=True, text=True, timeout=azure_sdk.SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert (outcome["status"], outcome["device"], outcome["hub"] in emulator.hubs) == ("assigned", name, True)

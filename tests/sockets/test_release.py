@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import shutil
 import signal
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 from dpsd.credentials.material import Material, Secret
 from dpsd.mounts import is_in_memory
 from dpsd.sealing import seal
-from tests import canaries
+from tests import azure_sdk, canaries
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 from tests.sockets.test_hub_check import REFUSED
@@ -313,10 +313,12 @@ def test_a_hub_that_refuses_holds_it_back(board: Board, emulator: EmulatorProces
         assert not os.path.lexists(board.run / "credentials/connection_string")
 
 
-def test_the_string_is_what_a_client_parses(board: Board) -> None:
+def test_microsofts_sdk_connects_by_the_string(board: Board, emulator: EmulatorProcess) -> None:
     ask(board, "connection_string")
     assert board.dpsctl("provision").returncode == 0
-    text = (board.run / "credentials/connection_string").read_text()
-    parts = dict(part.split("=", 1) for part in text.split(";"))
-    assert list(parts) == ["HostName", "DeviceId", "SharedAccessKey"]
-    assert len(base64.b64decode(parts["SharedAccessKey"], validate=True)) == 32
+    agent = str(Path(__file__).with_name("azure_agent.py"))
+    words = [str(board.run / "credentials/connection_string"), str(emulator.ca), "hello by the string"]
+    command = [str(azure_sdk.interpreter()), agent, *words]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=azure_sdk.SECONDS, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert emulator.wait_for("message", client=board.registration_id)["body"] == words[-1]
