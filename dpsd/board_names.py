@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 
 from dpsd.board import serial_number
-from dpsd.durable import load
 from dpsd.errors import Problem
 from dpsd.hardware_address import hardware_address, hardware_interfaces, is_there
-from dpsd.mounts import VOLATILE, mounted_kind
+from dpsd.machine_id import machine_id
 from dpsd.text import printable
 
-MACHINE_ID = "/etc/machine-id"
 DEFAULT_NAMES = frozenset({"raspberrypi", "localhost", "debian", "(none)", ""})
 """Host names that every image of a kind has."""
 
@@ -36,13 +33,10 @@ def _serial(_: str) -> str:
 
 
 def _machine_id(_: str) -> str:
-    found = (load(MACHINE_ID, 256) or b"").decode("ascii", "replace").strip()
-    if not re.fullmatch("(?!0{32})[0-9a-f]{32}", found):
-        raise _unavailable(f"{{machine_id}}: {MACHINE_ID} holds no machine id", "{serial} or {mac:INTERFACE}")
-    if mounted_kind(MACHINE_ID) in VOLATILE:
-        said = "{machine_id}: this machine id is transient, there will be another one at the next boot"
-        raise _unavailable(said, "{serial} or {mac:INTERFACE}")
-    return found
+    try:
+        return machine_id()
+    except ValueError as error:
+        raise _unavailable(f"{{machine_id}}: {error}", "{serial} or {mac:INTERFACE}") from None
 
 
 def _hostname(_: str) -> str:

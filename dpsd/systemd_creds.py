@@ -7,32 +7,30 @@ another one than when it was made (measured on 252 and 257): who decrypts compar
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 
-from dpsd.durable import load
 from dpsd.errors import Problem
-from dpsd.mounts import VOLATILE, mounted_kind
+from dpsd.machine_id import machine_id
 from dpsd.text import printable
 
 COMMAND = "/usr/bin/systemd-creds"
-MACHINE_ID = "/etc/machine-id"
 TIME_LIMIT = 10
 """Seconds."""
 
 
-def machine_id() -> str:
-    """Return this system's lasting name; raises Problem `key-source-missing` before its first boot has made one."""
-    found = (load(MACHINE_ID, 256) or b"").decode("ascii", "replace").strip()
-    if not re.fullmatch("(?!0{32})[0-9a-f]{32}", found) or mounted_kind(MACHINE_ID) in VOLATILE:
-        said = f"{MACHINE_ID} holds no lasting machine id"
-        raise Problem("key-source-missing", said, hint="seal on the device itself, after its first boot")
-    return found
+def lasting_machine_id() -> str:
+    """Return this system's name; raises Problem `key-source-missing` before its first boot has made one."""
+    try:
+        return machine_id()
+    except ValueError as error:
+        raise Problem(
+            "key-source-missing", str(error), hint="seal on the device itself, after its first boot"
+        ) from None
 
 
 def encrypt(name: str, data: bytes) -> bytes:
     """Return the credential `name`, as text, that only this system can decrypt; raises Problem `key-source-*`."""
-    machine_id()
+    lasting_machine_id()
     if os.geteuid() != 0:
         raise Problem("key-source-missing", f"only root can let {COMMAND} encrypt")
     return _run("encrypt", name, data, "--with-key=host")

@@ -13,10 +13,11 @@ from dpsd.durable import commit, load, make_folder, set_aside, unusable
 from dpsd.errors import Problem
 from dpsd.firmware import FirmwareKey
 from dpsd.keys.request import SOURCES
+from dpsd.machine_id import MACHINE_ID
 from dpsd.protocol.sas import sign
 from dpsd.settings import FIRMWARE_COMMAND
 from dpsd.shape import ShapeError, parse_object
-from dpsd.systemd_creds import COMMAND, MACHINE_ID, decrypt, encrypt, machine_id
+from dpsd.systemd_creds import COMMAND, decrypt, encrypt, lasting_machine_id
 from dpsd.text import printable
 
 FIRMWARE_KEY = 1
@@ -82,7 +83,7 @@ def _systemd(folder: str, message: bytes) -> bytes:
         sealed_on, credential = table.string("machine_id"), table.string("credential")
     except ShapeError as error:
         raise Problem("key-source-changed", f"{printable(folder)}/{error}") from None
-    if sealed_on != machine_id():
+    if sealed_on != lasting_machine_id():
         raise Problem(
             "key-source-changed",
             f"{MACHINE_ID} is another one than when the credential was sealed",
@@ -113,7 +114,7 @@ def _make_systemd() -> bytes:
     sealed = encrypt(_CREDENTIAL, secret).decode("ascii", "replace")
     if decrypt(_CREDENTIAL, sealed.encode()) != secret:
         raise Problem("key-source-failed", f"{COMMAND} decrypts another text than it encrypted")
-    return json.dumps({"machine_id": machine_id(), "credential": sealed}).encode() + b"\n"
+    return json.dumps({"machine_id": lasting_machine_id(), "credential": sealed}).encode() + b"\n"
 
 
 _HMACS: dict[str, Callable[[str, bytes], bytes]] = {"rpi-firmware": _firmware, "systemd": _systemd, "file": _file}

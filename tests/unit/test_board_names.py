@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dpsd import board_names, hardware_address
+from dpsd import hardware_address, machine_id
 from dpsd.board import serial_number
 from dpsd.board_names import value_of
 from dpsd.errors import Problem
@@ -89,7 +89,7 @@ def test_an_interface_without_hardware_has_no_permanent_address() -> None:
 @pytest.mark.parametrize("text", ["", "uninitialized", "0" * 32, "a" * 31, "Z" * 32])
 def test_a_machine_id_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     (tmp_path / "machine-id").write_text(text + "\n")
-    monkeypatch.setattr(board_names, "MACHINE_ID", str(tmp_path / "machine-id"))
+    monkeypatch.setattr(machine_id, "MACHINE_ID", str(tmp_path / "machine-id"))
     assert "holds no machine id" in problem_of("machine_id").sentence
 
 

@@ -27,8 +27,8 @@ class Systemd:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._command, self._machine_id = folder / "systemd-creds", folder / "machine-id"
         monkeypatch.setattr("dpsd.systemd_creds.COMMAND", str(self._command))
-        monkeypatch.setattr("dpsd.systemd_creds.MACHINE_ID", str(self._machine_id))
-        monkeypatch.setattr("dpsd.systemd_creds.mounted_kind", lambda path: "ext4")
+        monkeypatch.setattr("dpsd.machine_id.MACHINE_ID", str(self._machine_id))
+        monkeypatch.setattr("dpsd.machine_id.mounted_kind", lambda path: "ext4")
         self.folder = str(folder / "keys")
         self.machine_id("1" * 32)
         self.says(WORKS)
