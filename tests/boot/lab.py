@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -211,7 +212,10 @@ class Emulator:
         put(root, "device.pem", (device / "device.pem").read_bytes())
         put(root, "device.key", (device / "device.key").read_bytes(), 0o640)
 
-    def configuration(self) -> bytes:
-        """A dpsd.toml for the device."""
+    def configuration(self, store: str = "files") -> bytes:
+        """A dpsd.toml for the device, with its credential in that store."""
         device = json.loads((self.folder / "devices/x509-group/device.json").read_text())
-        return CONFIGURATION.format(scope=device["idScope"]).encode()
+        text = CONFIGURATION.format(scope=device["idScope"])
+        if store != "files":
+            text = re.sub(r"(?m)^certificate_file = .*\nprivate_key_file = .*$", f'store = "{store}"', text)
+        return text.encode()

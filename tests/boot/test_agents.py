@@ -7,7 +7,6 @@ in test_token.py.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -113,8 +112,7 @@ def sealed_key(root: Path, emulator: Emulator) -> None:
 
 
 def configure_certificate(root: Path, emulator: Emulator, store: str) -> None:
-    text = re.sub(r"(?m)^(certificate|private_key)_file = .*\n", "", emulator.configuration().decode())
-    put(root, "dpsd.toml", text.replace('type = "x509"', f'type = "x509"\nstore = "{store}"').encode())
+    put(root, "dpsd.toml", emulator.configuration(store))
 
 
 def release(root: Path) -> None:

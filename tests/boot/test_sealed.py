@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -45,8 +44,7 @@ def waiting(device: Device, installed: Layers, emulator: Emulator) -> Machine:
     """A device that waits for its credential to be sealed, with the plaintext in its place."""
     machine = device(installed)
     emulator.give_credential(machine.root)
-    text = re.sub(r"(?m)^(certificate|private_key)_file = .*\n", "", emulator.configuration().decode())
-    put(machine.root, "dpsd.toml", text.replace('type = "x509"', 'type = "x509"\nstore = "sealed"').encode())
+    put(machine.root, "dpsd.toml", emulator.configuration("sealed"))
     add_firmware(machine.root)
     (machine.root / "etc/machine-id").write_text("uninitialized\n")
     machine.boot()

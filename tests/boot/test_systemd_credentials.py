@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from machine import Machine, eventually
 
@@ -25,17 +23,12 @@ EnvironmentFile=/var/lib/dpsd/connection.env
 """
 
 
-def configuration(emulator: Emulator) -> bytes:
-    text = re.sub(r"(?m)^(certificate|private_key)_file = .*\n", "", emulator.configuration().decode())
-    return text.replace('type = "x509"', 'type = "x509"\nstore = "systemd"').encode()
-
-
 @pytest.fixture
 def configured(device: Device, installed: Layers, emulator: Emulator) -> Machine:
     """A device that is to have its credential from systemd."""
     machine = device(installed)
     put(machine.root, "ca.pem", (emulator.folder / "ca.pem").read_bytes())
-    put(machine.root, "dpsd.toml", configuration(emulator))
+    put(machine.root, "dpsd.toml", emulator.configuration("systemd"))
     (machine.root / "etc/systemd/system/by-systemd.service").write_text(AGENT)
     return machine
 
