@@ -32,6 +32,8 @@ AZURE = Environment("azure", ("azure-iot-device==2.14.0",))
 CHARTS = Environment("charts", ("matplotlib>=3.9,<4",))
 # What Debian 12 has; goes before an environment's own packages by PYTHONPATH.
 OLD_PAHO = Environment("paho-1.6", ("paho-mqtt==1.6.1",))
+# A package there would count as installed, and be missed by whoever runs without it.
+IGNORING_PYTHONPATH = "-E"
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check", "install")
 
 Project = TypedDict("Project", {"dependencies": list[str], "optional-dependencies": dict[str, list[str]]})
@@ -61,7 +63,7 @@ def python_of(environment: Environment) -> Path:
 
     def fill(folder: Path) -> None:
         run([sys.executable, "-m", "venv", folder])
-        run([folder / "bin/python", *PIP, *environment.requirements])
+        run([folder / "bin/python", IGNORING_PYTHONPATH, *PIP, *environment.requirements])
 
     return made(environment, fill) / "bin/python"
 

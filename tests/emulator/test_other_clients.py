@@ -27,13 +27,8 @@ from tests.emulator_process import EmulatorProcess
 def test_microsofts_sdk_registers_and_uses_its_hub(emulator: EmulatorProcess, name: str, transport: str) -> None:
     if transport == "websocket" and not emulator.websocket_port:
         pytest.skip("the SDK knows port 443 only, which is not permitted here")
-    script = [
-        str(azure_sdk.interpreter()),
-        str(Path(__file__).with_name("azure_device.py")),
-        str(emulator.device(name)),
-    ]
-    where = [emulator.address, emulator.id_scope, str(emulator.ca), transport]
-    done = subprocess.run([*script, *where], capture_output=True, text=True, timeout=azure_sdk.SECONDS, check=False)
+    where = [str(emulator.device(name)), emulator.address, emulator.id_scope, str(emulator.ca), transport]
+    done = azure_sdk.run(Path(__file__).with_name("azure_device.py"), *where)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert (outcome["status"], outcome["device"], outcome["hub"] in emulator.hubs) == ("assigned", name, True)
