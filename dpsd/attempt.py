@@ -18,7 +18,7 @@ from dpsd.device import Device, open_device
 from dpsd.errors import Problem, Retry
 from dpsd.mounts import volatile_kind
 from dpsd.places import Places
-from dpsd.progress import Carry, Done, Noted, Orders, Registered, Step, Watch
+from dpsd.progress import Carry, Done, Noted, Orders, Registered, Renewed, Step, Watch
 from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
@@ -78,6 +78,8 @@ def _attempt(device: Device, places: Places, previous: Record | None, orders: Or
     owed = orders.carry.check_hub and device.config.hub.check != "off"
     if previous is not None and holds and not orders.force and not owed:
         return Done(_record_again(device, previous, orders.carry.transport), registered=False)
+    if previous is not None and not holds and _is_renewed(previous, device):
+        report(Renewed())
     _await_turn(places, device, orders)
     doubted = _doubt(previous, device)
     if doubted is not None:
@@ -122,12 +124,23 @@ def _check_board(earlier: Binding, device: Device) -> None:
 
 
 def _still_holds(previous: Record, device: Device) -> bool:
+    return previous.binding.credential == device.binding.credential and _holds_by_any_credential(previous, device)
+
+
+def _is_renewed(previous: Record, device: Device) -> bool:
+    """Tell whether the credential alone differs, and is where agents know the old one to be."""
+    before, now = previous.connection.authentication, device.credential.authentication
+    return before._replace(thumbprint=now.thumbprint) == now and _holds_by_any_credential(previous, device)
+
+
+def _holds_by_any_credential(previous: Record, device: Device) -> bool:
     try:
         check_allowed(previous.connection.iothub_hostname, device.config.hub.allow)
     except Problem:
         return False
     before, now = previous.binding, device.binding
-    return same_board(before.board, now.board) and before._replace(board=now.board) == now
+    same = before._replace(board=now.board, credential=now.credential) == now
+    return same and same_board(before.board, now.board)
 
 
 def _await_turn(places: Places, device: Device, orders: Orders) -> None:

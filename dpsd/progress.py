@@ -56,6 +56,10 @@ class Orders(NamedTuple):
     candidate: bool = False
 
 
+class Renewed(NamedTuple):
+    """All that the earlier assignment was made of is the same, but for a new credential in the place of the old."""
+
+
 class Registered(NamedTuple):
     """DPS assigned a hub, to be written down now; the attempt goes on."""
 
@@ -73,7 +77,7 @@ class Failed(NamedTuple):
     problem: Problem
 
 
-Event = Step | Watch | Carry | Registered | Done | Failed
+Event = Step | Watch | Carry | Renewed | Registered | Done | Failed
 
 
 class Noted:
@@ -103,6 +107,8 @@ def parse_event(line: bytes) -> Event:
         return Watch(dict(table.table("watch").values))
     if "carry" in table.values:
         return _read_carry(table.table("carry"))
+    if "renewed" in table.values:
+        return Renewed()
     if "assigned" in table.values:
         return Registered(read_record(table.table("assigned")))
     if "record" in table.values:
@@ -157,6 +163,8 @@ def _document(event: Event) -> dict[str, Any]:
         return {"watch": event.signatures}
     if isinstance(event, Carry):
         return {"carry": event._asdict()}
+    if isinstance(event, Renewed):
+        return {"renewed": True}
     if isinstance(event, Registered):
         return {"assigned": encode_record(event.record)}
     if isinstance(event, Done):

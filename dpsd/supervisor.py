@@ -13,7 +13,8 @@ at all: the record on disk is published, the flag raised and systemd told.
             waiting
 
 A problem of the configuration class does not take away what an earlier boot achieved: with a record on disk the device
-is ready by it, and STATUS= says what is wrong. Any other doubt about the binding is settled before READY=1.
+is ready by it, and STATUS= says what is wrong. Nor does a new credential in the place of the old that cannot register.
+Any other doubt about the binding is settled before READY=1.
 
 A newly sealed credential is tried in the background, see `turns`.
 """
@@ -34,7 +35,7 @@ from dpsd.inputs import configuration_files, unchanged
 from dpsd.journal import NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
-from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Step, Watch, encode_orders
+from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Renewed, Step, Watch, encode_orders
 from dpsd.publish import keep, lower_flag, prepare_folders, promote, publish, raise_flag
 from dpsd.record import Record, differences, same_board, updated
 from dpsd.recorded import is_released, load_record
@@ -76,6 +77,7 @@ class Supervisor:
         self._deadline = 0.0
         self._forced = False
         self._carry = Carry()
+        self._renewed = False
         self._turns = Turns(places)
         self._started = boot_clock()
         self._attempts = 0
@@ -143,7 +145,6 @@ class Supervisor:
         self._notifier.ready()
         self._waiting.end()
         self._waiting.forget_failures()
-        self._carry, self._forced, self._unpublished = Carry(), False, None
         self._look_at = time.monotonic() + READY_LOOK_INTERVAL
         self._status.certificate(record.validity)
         self._status.board(record.binding.board, record.details)
@@ -170,7 +171,7 @@ class Supervisor:
     def _start_attempt(self) -> None:
         self._attempts += 1
         self._waiting.end()
-        self._event = None
+        self._event, self._renewed = None, False
         self._waiting.remember([*self._places.configuration, *configuration_files(self._places.configuration)])
         self._status.starting_attempt(self._attempts)
         if self._turns.take(self._record, forced=self._forced):
@@ -214,6 +215,8 @@ class Supervisor:
             self._waiting.watch(event.signatures)
         elif isinstance(event, Carry):
             self._carry = event
+        elif isinstance(event, Renewed):
+            self._renewed = True
         elif isinstance(event, Registered):
             self._write_down(event.record)
         else:
@@ -229,7 +232,7 @@ class Supervisor:
             self._finished += 1
             self._wait(problem)
         else:
-            self._record = record
+            self._record, self._renewed = record, False  # by this one the device is ready when its hub takes it
 
     def _end_worker(self, grace: float = 0) -> int:
         assert self._worker is not None
@@ -259,7 +262,7 @@ class Supervisor:
             self._unpublished = record if problem.code == "state-unwritable" else None
             raise
         self._write_history()
-        self._carry = owed
+        self._carry, self._forced, self._unpublished = owed, False, None
         self._waiting.remember(list(record.inputs))
         if owed.check_hub:
             self._waiting.until = time.monotonic()
@@ -272,7 +275,8 @@ class Supervisor:
 
     def _wait(self, problem: Problem) -> None:
         """Decide what follows a problem: a moment, a change, or in the foreground the end."""
-        if problem.kind.retry is Retry.CONFIGURATION and self._record is not None and not self._ready:
+        stays = problem.kind.retry is Retry.CONFIGURATION or self._renewed
+        if stays and self._record is not None and not self._ready:
             problem = self._stay_with(self._record) or problem
         self._status.failed(problem, self._finished, self._waiting.begin(problem))
         if self._turns.fail(problem, self._record):

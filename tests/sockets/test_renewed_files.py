@@ -12,6 +12,7 @@ import pytest
 from dpsd.emulator.authority import Issued, issue_device, load
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
+from tests.sockets.test_hub_check import REFUSED
 
 MINUTE = 100.0
 """Seconds in which a look at the files of a ready device falls, and an attempt after it."""
@@ -36,6 +37,18 @@ def first(board: Board) -> Issued:
     issued = issue(board)
     board.use_own_certificate(chain(board, issued), issued.key_pem())
     return issued
+
+
+def replace(board: Board, issued: Issued, certificate: str = "") -> None:
+    """Put a key, and its certificate or with it the chain, where the old ones are."""
+    board.put("device.key", issued.key_pem())
+    board.put("device.pem", certificate or chain(board, issued))
+
+
+def replace_by_refused(board: Board) -> None:
+    """Put a pair that no enrollment knows where the old one is."""
+    stranger = issue_device(board.registration_id)
+    replace(board, stranger, stranger.pem())
 
 
 def credential_of(board: Board) -> str:
@@ -79,9 +92,7 @@ def test_a_new_certificate_is_noticed_after_a_warm_boot(board: Board, first: Iss
     with Daemon(board) as daemon:
         daemon.await_notified("READY=1")
         before = credential_of(board)
-        new = issue(board)
-        board.put("device.key", new.key_pem())
-        board.put("device.pem", chain(board, new))
+        replace(board, issue(board))
         daemon.await_(lambda: credential_of(board) != before, MINUTE)
 
 
@@ -89,15 +100,62 @@ def test_a_certificate_that_is_refused_changes_nothing_and_is_said(board: Board,
     with Daemon(board) as daemon:
         daemon.await_notified("READY=1")
         before = (board.connection.read_bytes(), credential_of(board))
-        stranger = issue_device(board.registration_id)
-        board.put("device.key", stranger.key_pem())
-        board.put("device.pem", stranger.pem())
+        replace_by_refused(board)
         daemon.signal(signal.SIGHUP)
         daemon.await_status("provisioned by an earlier assignment; ")
         daemon.await_status("dps-unauthorized: ")
         assert (board.run / "provisioned").exists()
         assert (board.connection.read_bytes(), credential_of(board)) == before
         assert board.dpsctl("status").returncode == 0
+
+
+def test_a_refused_certificate_leaves_the_next_boot_ready(board: Board, first: Issued) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    before = (board.connection.read_bytes(), credential_of(board))
+    replace_by_refused(board)
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        daemon.await_status("provisioned by an earlier assignment; waiting, ")
+        assert board.status()["problem"]["code"] == "dps-unauthorized"
+        assert (board.connection.read_bytes(), credential_of(board)) == before
+
+
+def test_a_new_certificate_registers_after_a_boot_without_a_service(
+    board: Board, first: Issued, emulator: EmulatorProcess
+) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    before = credential_of(board)
+    replace(board, issue(board))
+    emulator.replace(faults=[{"on": "poll", "do": "drop"}])
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        assert credential_of(board) == before
+        daemon.await_(lambda: credential_of(board) != before)
+        daemon.await_(lambda: board.status()["problem"] is None)
+    registered = [one["event"] for one in emulator.lines() if one.get("client") == board.registration_id]
+    assert registered.count("register") == 2
+
+
+def test_a_new_certificate_is_not_ready_by_a_hub_that_refuses_it(
+    board: Board, first: Issued, emulator: EmulatorProcess
+) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    replace(board, issue(board))
+    emulator.replace(faults=[{**REFUSED, "times": 0}])
+    with Daemon(board) as daemon:
+        daemon.await_status("hub-refused: ")
+        assert "READY=1" not in daemon.notified
+
+
+def test_another_credential_elsewhere_is_registered_before_the_device_is_ready(board: Board, first: Issued) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    stranger = issue_device(board.registration_id)
+    board.put("other.key", stranger.key_pem())
+    board.put("other.pem", stranger.pem())
+    board.config.write_text(board.config.read_text().replace(f"{board.folder}/device", f"{board.folder}/other"))
+    with Daemon(board) as daemon:
+        daemon.await_status("dps-unauthorized: ")
+        assert "READY=1" not in daemon.notified
 
 
 @pytest.mark.full
