@@ -24,6 +24,9 @@ from dpsd.text import printable
 LINK_LIMIT = 40
 FOLDERS = ("/etc/dpsd", "/boot/firmware/dpsd", "/boot/dpsd", "/etc/credstore", "/etc/credstore.encrypted")
 """Where credentials lie."""
+UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
+"""Where dpsd.service and its drop-ins are."""
+_SECRET = "holds a secret, which every board would have; remove it"
 _LOCKS = {os.path.basename(path) for path in (Places().lock, Places().seal_lock)}
 _KEYS = ("private_key_file", "primary_key_file", "secondary_key_file", "group_key_file", "pin_file")
 
@@ -68,6 +71,9 @@ def _findings(root: str) -> Iterator[str]:
     for folder in FOLDERS:
         for path in _files(root, folder):
             yield from _credential(root, path)
+    for folder in UNITS:
+        for path in (f"{folder}/dpsd.service", *_files(root, f"{folder}/dpsd.service.d")):
+            yield from _unit(root, path)
     yield from _configuration(root)
 
 
@@ -88,7 +94,18 @@ def _credential(root: str, path: str) -> Iterator[str]:
     data = load(resolve(root, path), SIZE_LIMIT) or b""
     in_store = path.startswith("/etc/credstore") and os.path.basename(path).startswith("dpsd.")
     if in_store or any(_is_secret(name, content) for name, content in _unpacked(path, data)):
-        yield f"{printable(path)}: holds a key, which every board would have; remove it"
+        yield f"{printable(path)}: {_SECRET}"
+
+
+def _unit(root: str, path: str) -> Iterator[str]:
+    """Look for a credential in a unit's own text, and for one that it loads from elsewhere."""
+    text = load(resolve(root, path), TEXT_LIMIT) or b""
+    if re.search(rb"^\s*SetCredential(Encrypted)?\s*=\s*dpsd\.", text, re.MULTILINE):
+        yield f"{printable(path)}: {_SECRET}"
+    for named in re.findall(rb"^\s*LoadCredential(?:Encrypted)?\s*=\s*dpsd\.\w+_key:(/.+)", text, re.MULTILINE):
+        loaded = os.fsdecode(named.strip())
+        if os.path.lexists(resolve(root, loaded)):
+            yield f"{printable(loaded)}: {_SECRET}"
 
 
 def _unpacked(path: str, data: bytes) -> list[tuple[str, bytes]]:
@@ -131,7 +148,7 @@ def _configuration(root: str) -> Iterator[str]:
     for name in _KEYS:
         path = getattr(credential, name)
         if path is not None and os.path.lexists(resolve(root, path)):
-            yield f"{printable(path)}: is credential.{name}, and every board would have it; remove it"
+            yield f"{printable(path)}: {_SECRET}"
 
 
 def _writers(root: str, path: str) -> Iterator[str]:

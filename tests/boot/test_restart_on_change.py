@@ -99,3 +99,11 @@ def test_many_changes_end_neither_the_watch_nor_the_agent(machine: Machine, emul
     eventually(lambda: process(machine, FOLLOWER) not in {follower, "0"}, "the agent was restarted")
     move(machine, emulator, OTHER_HUB)
     assert machine.run("systemctl", "is-system-running").strip() == "running"
+
+
+@pytest.mark.full
+def test_a_pipe_in_the_place_of_the_connection_holds_nothing_up(machine: Machine) -> None:
+    follower = process(machine, FOLLOWER)
+    machine.run("runuser", "-u", "dpsd", "--", "sh", "-c", f"rm {PUBLISHED[0]}; mkfifo {PUBLISHED[0]}")
+    machine.run("systemctl", "start", "dpsd-connection.service")
+    assert process(machine, FOLLOWER) == follower

@@ -19,6 +19,7 @@ type = "x509"
 certificate_file = "/etc/dpsd/device.pem"
 private_key_file = "/srv/keys/device.key"
 """
+UNIT = b"[Service]\nLoadCredential=dpsd.private_key\nLoadCredentialEncrypted=dpsd.private_key:/srv/keys/loaded.key\n"
 
 
 def put(root: Path, path: str, data: bytes = b"x") -> None:
@@ -32,6 +33,7 @@ def root(tmp_path: Path) -> Path:
     """An image with a configuration, and the folders of the package."""
     put(tmp_path, "/etc/dpsd/dpsd.toml", CONFIGURATION.encode())
     put(tmp_path, "/etc/machine-id", b"uninitialized\n")
+    put(tmp_path, "/usr/lib/systemd/system/dpsd.service", UNIT)
     (tmp_path / "var/lib/dpsd/private").mkdir(parents=True)
     return tmp_path
 
@@ -54,6 +56,8 @@ UNSAFE = {
     "/var/lib/dpsd-import/adopting.json": b"{}",
     "/etc/credstore.encrypted/dpsd.private_key": b"sealed",
     "/srv/keys/device.key": b"whatever the configuration names",
+    "/etc/systemd/system/dpsd.service.d/key.conf": b"[Service]\nSetCredential=dpsd.primary_key:secret\n",
+    "/srv/keys/loaded.key": b"whatever a unit loads",
 }
 
 
@@ -86,6 +90,12 @@ def test_all_is_found_at_once(root: Path) -> None:
         put(root, path, data)
     found = problem_of("image-unsafe", lambda: check_image(str(root)))
     assert {one.partition(": ")[0] for one in (found.sentence, *found.also)} == set(UNSAFE)
+
+
+def test_a_key_that_is_found_in_two_ways_is_named_once(root: Path) -> None:
+    put(root, "/etc/dpsd/dpsd.toml", CONFIGURATION.replace("/srv/keys", "/etc/dpsd").encode())
+    put(root, "/etc/dpsd/device.key", pem_of_key(make_key("ec")))
+    assert problem_of("image-unsafe", lambda: check_image(str(root))).also == ()
 
 
 def test_a_configuration_that_others_may_write_or_with_a_fault_is_found(root: Path) -> None:
