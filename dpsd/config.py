@@ -81,7 +81,7 @@ def parse_config(layers: Iterable[Layer]) -> Effective:
     Raises Problem `configuration-invalid` whose sentence is the first fault and whose `also` are the others, and
     `configuration-missing` where nothing says what to register.
     """
-    values, faults = _read_layers(layers)
+    values, faults = read_layers(layers)
     if not faults and not _says_what_to_register(values):
         said = "no configuration file sets anything in [dps] or [credential]"
         raise Problem("configuration-missing", said, hint="set both, or bring them by an import bundle: docs/import.md")
@@ -99,7 +99,7 @@ def parse_import(layers: Iterable[Layer]) -> Preparation:
 
     Raises Problem `configuration-invalid` for anything that is wrong alone.
     """
-    values, faults = _read_layers(layers)
+    values, faults = read_layers(layers)
     _raise_if(faults)
     settings = {key: values[key].value if key in values else SETTINGS[key].default for key in SETTINGS}
     rights = {key.partition(".")[2]: value for key, value in settings.items() if key.startswith("import.")}
@@ -112,7 +112,8 @@ def parse_tables(layer: Layer) -> dict[str, dict[str, Any]]:
     return _load_tables(layer)
 
 
-def _read_layers(layers: Iterable[Layer]) -> tuple[dict[str, Value], list[str]]:
+def read_layers(layers: Iterable[Layer]) -> tuple[dict[str, Value], list[str]]:
+    """Return what the layers set, by dotted key, and each fault that no other layer can mend."""
     values: dict[str, Value] = {}
     faults: list[str] = []
     for layer in layers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import NamedTuple
 
 from dpsd.config import Layer
 from dpsd.errors import Problem
@@ -14,6 +15,13 @@ SIZE_LIMIT = 64 * 1024
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+class Fault(NamedTuple):
+    """said: what is wrong, after a path. mend: the command for it, before a path."""
+
+    said: str
+    mend: str
 
 
 def load_layers(paths: list[str], writers: frozenset[int]) -> list[Layer]:
@@ -59,12 +67,18 @@ def _check_folders(folder: str, writers: frozenset[int]) -> None:
 
 
 def _check_writers(shown: str, found: os.stat_result, writers: frozenset[int]) -> None:
+    fault = writers_fault(found, writers)
+    if fault is not None:
+        raise Problem("configuration-insecure", f"{shown} {fault.said}", hint=f"{fault.mend} {shown}")
+
+
+def writers_fault(found: os.stat_result, writers: frozenset[int]) -> Fault | None:
+    """Return what lets others than `writers` change a file or folder, None where nothing does."""
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid not in writers:
-        raise Problem("configuration-insecure", f"{shown} belongs to user {found.st_uid}, who could change it",
-                      hint=f"chown root {shown}")  # fmt: skip
+        return Fault(f"belongs to user {found.st_uid}, who could change it", "chown root")
     # In a sticky folder others may add files, but not replace this one.
     sticky = stat.S_ISDIR(found.st_mode) and mode & stat.S_ISVTX
     if mode & _OTHERS_WRITE and not sticky:
-        raise Problem("configuration-insecure", f"{shown} may be written by others (mode {mode:04o})",
-                      hint=f"chmod go-w {shown}")  # fmt: skip
+        return Fault(f"may be written by others (mode {mode:04o})", "chmod go-w")
+    return None

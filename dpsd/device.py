@@ -105,8 +105,7 @@ def _await_token(path: str, patience: float, report: Report) -> None:
 
 def _credential_files(config: Config, places: Places) -> list[str]:
     credential, network = config.credential, config.network
-    keys = (credential.private_key_file, credential.primary_key_file, credential.secondary_key_file)
-    secrets = (*keys, credential.group_key_file, credential.pin_file, network.proxy_password_file)
+    secrets = (*credential.secret_files(), network.proxy_password_file)
     named = [credential.certificate_file, *secrets, config.dps.payload_file, network.trusted_roots]
     sealed = [places.sealed, places.candidate] if credential.store == SEALED else []
     return [path for path in named if path is not None and path.startswith("/")] + observed_files(credential) + sealed

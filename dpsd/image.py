@@ -8,17 +8,18 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import stat
 from collections.abc import Iterator
 
 from dpsd.archives import SIZE_LIMIT, unpack
 from dpsd.bundle import ARCHIVES
-from dpsd.config import Layer, parse_config
+from dpsd.config import Layer, read_layers
+from dpsd.configuration_files import writers_fault
 from dpsd.durable import load
 from dpsd.errors import Problem, ProtocolError
-from dpsd.inputs import TEXT_LIMIT
+from dpsd.inputs import TEXT_LIMIT, drop_ins
 from dpsd.places import CONFIGURATION, IMPORT_DIRECTORY, KEYS_DIRECTORY, Places
 from dpsd.protocol.sas import parse_key
+from dpsd.settings import names_secret
 from dpsd.text import printable
 
 LINK_LIMIT = 40
@@ -28,7 +29,6 @@ UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/syste
 """Where dpsd.service and its drop-ins are."""
 _SECRET = "holds a secret, which every board would have; remove it"
 _LOCKS = {os.path.basename(path) for path in (Places().lock, Places().seal_lock)}
-_KEYS = ("private_key_file", "primary_key_file", "secondary_key_file", "group_key_file", "pin_file")
 
 
 def check_image(root: str) -> None:
@@ -132,34 +132,32 @@ def _is_key(text: bytes) -> bool:
 
 def _configuration(root: str) -> Iterator[str]:
     layers: list[Layer] = []
-    for place in CONFIGURATION:
-        for path in [one for one in _files(root, place) if one.endswith(".toml")] if place.endswith("/") else [place]:
-            here = resolve(root, path)
-            if os.path.lexists(here):
-                yield from _writers(root, path)
-                layers.append(Layer(path, (load(here, TEXT_LIMIT) or b"").decode("utf-8", "replace")))
-    try:
-        credential = parse_config(layers).config.credential
-    except Problem as problem:
-        # What is missing here, a later file or an import gives.
-        faults = () if problem.code == "configuration-missing" else (problem.sentence, *problem.also)
-        yield from (one for one in faults if ": is missing" not in one)
-        return
-    for name in _KEYS:
-        path = getattr(credential, name)
-        if path is not None and os.path.lexists(resolve(root, path)):
+    for path in _configuration_files(root):
+        yield from _writers(root, path)
+        layers.append(Layer(path, (load(resolve(root, path), TEXT_LIMIT) or b"").decode("utf-8", "replace")))
+    values, faults = read_layers(layers)
+    yield from faults
+    for key, (path, _) in values.items():
+        table, _, name = key.partition(".")
+        if table == "credential" and names_secret(name) and path is not None and os.path.lexists(resolve(root, path)):
             yield f"{printable(path)}: {_SECRET}"
+
+
+def _configuration_files(root: str) -> Iterator[str]:
+    for place in CONFIGURATION:
+        if place.endswith("/"):
+            yield from (place + name for name in drop_ins(resolve(root, place)))
+        elif os.path.lexists(resolve(root, place)):
+            yield place
 
 
 def _writers(root: str, path: str) -> Iterator[str]:
     """Say of a configuration file and the folders above it whether others than root could change them."""
     while path != "/":
-        found = os.stat(resolve(root, path), follow_symlinks=False)
-        sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-        if found.st_mode & 0o022 and not sticky:
-            yield f"{printable(path)}: may be written by others than root; mend it: chmod go-w"
-        if found.st_uid not in (0, os.geteuid()):
-            yield f"{printable(path)}: belongs to user {found.st_uid}; mend it: chown root"
+        here = resolve(root, path)
+        fault = writers_fault(os.stat(here, follow_symlinks=False), frozenset({0, os.geteuid()}))
+        if fault is not None:
+            yield f"{printable(path)}: {fault.said}; mend it: {fault.mend} {printable(shlex.quote(here))}"
         path = os.path.dirname(path)
 
 

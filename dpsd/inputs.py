@@ -18,7 +18,7 @@ TEXT_LIMIT = 64 * 1024
 def observe(path: str, *, secret: bool = False) -> Any:
     """Return a JSON value that tells what is at `path` now; equal values mean that nothing changed."""
     if path.endswith("/"):
-        return {"names": _names(path)}
+        return {"names": drop_ins(path)}
     text = None if secret else load(os.path.realpath(path), TEXT_LIMIT)
     if text is not None and b"PRIVATE KEY" not in text:
         return {"text": text.decode("utf-8", "backslashreplace")}
@@ -46,11 +46,12 @@ def configuration_files(configuration: tuple[str, ...]) -> list[str]:
     """Return the configuration files that exist, in order: later ones win."""
     files: list[str] = []
     for place in configuration:
-        files += [place + name for name in _names(place)] if place.endswith("/") else [place]
+        files += [place + name for name in drop_ins(place)] if place.endswith("/") else [place]
     return [path for path in files if os.path.lexists(path)]
 
 
-def _names(folder: str) -> list[str]:
+def drop_ins(folder: str) -> list[str]:
+    """Return the names of a folder's files that count, in order."""
     try:
         return sorted(name for name in os.listdir(folder) if name.endswith(".toml") and not name.startswith("."))
     except OSError:

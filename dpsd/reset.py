@@ -78,15 +78,8 @@ def _configured_files(places: Places) -> list[str]:
     if not parse_import(layers).configured:
         return []
     settings: CredentialFiles = parse_config(layers).config.credential
-    named = (
-        settings.private_key_file,
-        settings.primary_key_file,
-        settings.secondary_key_file,
-        settings.group_key_file,
-        settings.pin_file,
-        settings.certificate_file,
-    )
-    there = [path for path in named if path is not None]
+    public = settings.certificate_file
+    there = [*settings.secret_files(), *([] if public is None else [public])]
     staged = [f"{os.path.realpath(path)}.new" for path in there]
     return [*there, *staged, *sources(settings)]
 

@@ -54,6 +54,15 @@ class CredentialFiles(NamedTuple):
     group_key_file: str | None = None
     allow_group_key: bool = False
 
+    def secret_files(self) -> list[str]:
+        """Return the paths that are configured of files that hold a secret."""
+        return [path for name, path in self._asdict().items() if names_secret(name) and path is not None]
+
+
+def names_secret(name: str) -> bool:
+    """Tell whether a setting of [credential] is the path of a file that holds a secret."""
+    return name.endswith("_file") and name != "certificate_file"
+
 
 class Network(NamedTuple):
     transport: str

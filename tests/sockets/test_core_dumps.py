@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import canaries, sweep
-from tests.emulator_process import EmulatorProcess
+from tests.emulator_process import ROOT, EmulatorProcess
 from tests.sockets.board import Board, Daemon
 
 PATTERN = Path("/proc/sys/kernel/core_pattern").read_text().strip()
@@ -55,3 +56,10 @@ def test_an_attempt_that_crashes_leaves_no_core_file(board: Board, emulator: Emu
         os.kill(attempt, signal.SIGSEGV)
         daemon.await_status("worker-failed: the attempt ended with signal 11")
     assert not [path for path in tmp_path.iterdir() if "core" in path.name]
+
+
+@pytest.mark.parametrize("unit", (ROOT / "systemd").glob("*.service"), ids=lambda unit: unit.name)
+def test_a_unit_whose_memory_holds_secrets_is_limited(unit: Path) -> None:
+    text = unit.read_text()
+    ours = re.search(r"^ExecStart=-?/usr/bin/(dpsd|dpsctl|python3)\b", text, re.MULTILINE)
+    assert ("\nLimitCORE=1\n" in text) == (ours is not None)

@@ -10,6 +10,7 @@ import pytest
 from dpsd import agent_units, dpsctl
 from dpsd.agent_units import disable, enable
 from dpsd.door import enter
+from tests.emulator_process import ROOT
 from tests.unit.examples import problem_of
 
 
@@ -51,9 +52,12 @@ def test_a_unit_that_is_not_there_is_named_in_full(unit: str, name: str) -> None
     assert problem.sentence == f"there is no unit {name}"
 
 
-@pytest.mark.parametrize(
-    "unit", ["dpsd", "dpsd.service", "dpsd-provisioned.target", "dpsd-configured.path", "dpsd-connection.timer"]
-)
+def own_units() -> list[str]:
+    kinds = (".service", ".socket", ".path", ".target", ".timer")
+    return [path.name.replace("@", "@sda1") for path in (ROOT / "systemd").iterdir() if path.suffix in kinds]
+
+
+@pytest.mark.parametrize("unit", ["dpsd", *own_units()])
 def test_a_unit_of_dpsd_itself_is_refused(unit: str) -> None:
     assert "dpsd's own" in problem_of("unit-invalid", lambda: enable(unit, restart_on_change=False)).sentence
 

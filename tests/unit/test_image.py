@@ -72,6 +72,18 @@ def test_an_image_whose_configuration_is_to_be_completed_is_good(root: Path) -> 
     check_image(str(root))
 
 
+def test_a_key_of_a_configuration_that_is_to_be_completed_is_found(root: Path) -> None:
+    put(root, "/etc/dpsd/dpsd.toml", b'[credential]\nprivate_key_file = "/srv/keys/device.key"\n')
+    put(root, "/srv/keys/device.key")
+    assert problem_of("image-unsafe", lambda: check_image(str(root))).sentence.startswith("/srv/keys/device.key: ")
+
+
+def test_files_that_the_daemon_does_not_read_are_no_configuration(root: Path) -> None:
+    for path in ("/etc/dpsd/dpsd.toml.d/.hidden.toml", "/etc/dpsd/dpsd.toml.d/folder/nested.toml"):
+        put(root, path, b"not TOML")
+    check_image(str(root))
+
+
 @pytest.mark.parametrize("path", UNSAFE)
 def test_what_only_one_board_may_have_is_found(root: Path, path: str) -> None:
     put(root, path, UNSAFE[path])
@@ -103,6 +115,7 @@ def test_a_configuration_that_others_may_write_or_with_a_fault_is_found(root: Pa
     (root / "etc/dpsd/dpsd.toml").chmod(0o666)
     found = problem_of("image-unsafe", lambda: check_image(str(root)))
     assert "may be written by others" in found.sentence
+    assert found.sentence.endswith(f"mend it: chmod go-w {root}/etc/dpsd/dpsd.toml")
     assert "did you mean dps.id_scope" in found.also[0]
 
 
