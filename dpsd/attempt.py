@@ -58,12 +58,9 @@ def attempt(
             device = device._replace(details=updated(previous.details, device.details))
         done = _attempt(device, places, previous, orders, report)
     except Problem as problem:
-        if orders.candidate:
-            problem.sentence = f"the newly sealed credential: {problem.sentence}"
-            problem.hint = f"{problem.hint}; or drop it: sudo dpsctl seal --discard"
         if previous is not None and problem.kind.retry is Retry.CONFIGURATION:
             release_again(previous, places)
-        raise
+        raise (_of_candidate(problem) if orders.candidate else problem) from None
     for sentence in differences(previous.details, device.details) if previous is not None else ():
         report(Step(sentence))
     release(device.credential, done.record, places)
@@ -91,8 +88,7 @@ def _attempt(device: Device, places: Places, previous: Record | None, orders: Or
             return _try_hub(device, record, orders.carry, report)
         return _register(device, previous, orders, report)
     except Problem as problem:
-        problem.window = _window(places, device)
-        _raise_as_of_the_clock(problem, doubted, device, offset)
+        _raise_as_of_the_clock(problem.amended(window=_window(places, device)), doubted, device, offset)
 
 
 def _open_device(places: Places, report: Report, candidate: bool, pair: tuple[str, str] | None) -> Device:
@@ -100,8 +96,13 @@ def _open_device(places: Places, report: Report, candidate: bool, pair: tuple[st
         return open_device(places, report, TOKEN_PATIENCE, candidate=candidate, pair=pair)
     except Problem as problem:
         if problem.code == "credential-mismatch" and pair is None and os.path.lexists(places.renewed):
-            problem.hint = "a renewal was cut short, finish it: sudo dpsctl renew"
-        raise
+            problem = problem.amended(hint="a renewal was cut short, finish it: sudo dpsctl renew")
+        raise problem from None
+
+
+def _of_candidate(problem: Problem) -> Problem:
+    said, hint = f"the newly sealed credential: {problem.sentence}", "or drop it: sudo dpsctl seal --discard"
+    return problem.amended(said, hint=f"{problem.hint}; {hint}")
 
 
 def _renewed(places: Places, device: Device) -> Record | None:

@@ -115,4 +115,4 @@ def _call_either(caller: _Caller, first: Way, second: Way) -> Session:
     except Problem as problem:
         if problem.code not in TRY_THE_OTHER:
             raise
-        raise Problem(problem.code, f"{problem.sentence}; before that, {before}", hint=problem.hint) from None
+        raise problem.amended(f"{problem.sentence}; before that, {before}") from None

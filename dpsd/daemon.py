@@ -9,7 +9,7 @@ from typing import Any
 from dpsd.durable import load, lock
 from dpsd.errors import Problem
 from dpsd.places import Places
-from dpsd.shape import ShapeError, parse_object
+from dpsd.shape import ShapeError, Table, parse_object
 
 
 def load_status(places: Places) -> dict[str, Any] | None:
@@ -68,8 +68,7 @@ def _lock_is_held(places: Places) -> bool:
 
 def problem_told(status: dict[str, Any] | None) -> Problem | None:
     """Return the problem that a status, or a part of one, tells of; None where it tells of none."""
-    from dpsd.progress import parse_problem
-    from dpsd.shape import ShapeError, Table
+    from dpsd.progress import parse_problem  # only where a problem is asked for
 
     try:
         found = Table(status or {}).optional_table("problem")

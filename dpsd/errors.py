@@ -227,6 +227,17 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
         self.also = also
         self.window = window
 
+    def amended(self, sentence: str | None = None, *, hint: str | None = None, window: float | None = None) -> Problem:
+        """Return the same problem, known better."""
+        return Problem(
+            self.code,
+            self.sentence if sentence is None else sentence,
+            hint=self.hint if hint is None else hint,
+            retry_after=self.retry_after,
+            also=self.also,
+            window=self.window if window is None else window,
+        )
+
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence}"
 

@@ -111,4 +111,4 @@ def _lock(places: Places) -> int | None:
     except Problem as problem:
         if problem.code != "state-locked":
             raise
-        raise Problem(problem.code, problem.sentence, hint="stop the daemon first: systemctl stop dpsd") from None
+        raise problem.amended(hint="stop the daemon first: systemctl stop dpsd") from None

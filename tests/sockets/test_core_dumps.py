@@ -58,7 +58,7 @@ def test_an_attempt_that_crashes_leaves_no_core_file(board: Board, emulator: Emu
     assert not [path for path in tmp_path.iterdir() if "core" in path.name]
 
 
-@pytest.mark.parametrize("unit", (ROOT / "systemd").glob("*.service"), ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", sorted((ROOT / "systemd").glob("*.service")), ids=lambda unit: unit.name)
 def test_a_unit_whose_memory_holds_secrets_is_limited(unit: Path) -> None:
     text = unit.read_text()
     ours = re.search(r"^ExecStart=-?/usr/bin/(dpsd|dpsctl|python3)\b", text, re.MULTILINE)

@@ -40,6 +40,12 @@ def test_an_exact_hint_replaces_that_of_the_code() -> None:
     assert encode_problem(problem)["also"] == ["more"]
 
 
+def test_an_amended_problem_keeps_the_rest() -> None:
+    problem = Problem("dps-throttled", "said", hint="do this", retry_after=9, also=("more",), window=60)
+    assert encode_problem(problem.amended()) == encode_problem(problem)
+    assert encode_problem(problem.amended("known")) == {**encode_problem(problem), "sentence": "known"}
+
+
 def test_a_key_shows_a_fixed_word() -> None:
     key = SymmetricKey(b"0123456789abcdef")
     shown = [repr(key), str(key), f"{key}", f"{key!r}", f"{key:>20}", repr([key]), repr({"key": key})]
