@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from dpsd.door import Arguments, Verb, enter
+from dpsd.door import Arguments, Option, Verb, enter
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.places import CONFIGURATION
 
@@ -51,7 +51,7 @@ VERBS = {
     "attempt": Verb(
         _attempt,
         "one attempt, for the daemon itself; people use: dpsctl provision",
-        {"--orders": "JSON  what to do"},
+        {"--orders": Option("what to do", "JSON")},
     ),
 }
 

@@ -20,11 +20,6 @@ from dpsd.places import CONFIGURATION, RUNTIME_DIRECTORY, STATE_DIRECTORY, Place
 from dpsd.text import printable
 
 _SENTENCE_LIMIT = 1000
-_PLACES = {
-    "--config": "FILE  that file instead of the usual ones",
-    "--state-dir": "DIR  instead of /var/lib/dpsd",
-    "--runtime-dir": "DIR  instead of /run/dpsd",
-}
 
 
 class Arguments(NamedTuple):
@@ -38,15 +33,28 @@ class Arguments(NamedTuple):
         return name in self.options
 
 
+class Option(NamedTuple):
+    """help: what it does. value: the name of what it takes, empty where it takes nothing."""
+
+    help: str
+    value: str = ""
+
+
 class Verb(NamedTuple):
-    """run: does it and returns the exit status. options: by name, its help; one that takes a value starts with a
-    capital word. operands: their names, for the usage line and for their number; the last may be left out if it is in
-    brackets, and repeated if it ends with dots."""
+    """run: does it and returns the exit status. options: by name. operands: their names, for the usage line and for
+    their number; the last may be left out if it is in brackets, and repeated if it ends with dots."""
 
     run: Callable[[Arguments], int]
     summary: str
-    options: Mapping[str, str] = {}
+    options: Mapping[str, Option] = {}
     operands: tuple[str, ...] = ()
+
+
+COMMON_OPTIONS = {
+    "--config": Option("that file instead of the usual ones", "FILE"),
+    "--state-dir": Option("instead of /var/lib/dpsd", "DIR"),
+    "--runtime-dir": Option("instead of /run/dpsd", "DIR"),
+}
 
 
 class UsageError(Exception):
@@ -92,17 +100,17 @@ def _run(program: str, verbs: Mapping[str, Verb], argv: list[str]) -> int:
     if "--version" in argv:
         print(f"{program} {__version__}")
         return EXIT_DONE
-    if "--help" in argv or (not argv and "" not in verbs):
-        print(_help(program, verbs))
-        return EXIT_DONE if argv else EXIT_USAGE
     name = argv[0] if argv and not argv[0].startswith("-") else ""
+    if "--help" in argv or (not argv and "" not in verbs):
+        print(_help(program, {name: verbs[name]} if name and name in verbs else verbs))
+        return EXIT_DONE if argv else EXIT_USAGE
     if name not in verbs:
         raise UsageError(f"no such command: {printable(name)}" if name else "the command comes first")
     return verbs[name].run(_parse(verbs[name], argv[1:] if name else argv))
 
 
 def _parse(verb: Verb, argv: list[str]) -> Arguments:
-    known = {**_PLACES, **verb.options}
+    known = {**COMMON_OPTIONS, **verb.options}
     options: dict[str, str] = {}
     operands: list[str] = []
     words = iter(argv)
@@ -112,8 +120,10 @@ def _parse(verb: Verb, argv: list[str]) -> Arguments:
             operands.append(word)
         elif name not in known:
             raise UsageError(f"unknown option {printable(name)}")
-        elif known[name][:1].isupper():
+        elif known[name].value:
             options[name] = value if equals else _value(name, next(words, None))
+        elif equals:
+            raise UsageError(f"{name} takes no value")
         else:
             options[name] = ""
     optional = sum(name.startswith("[") for name in verb.operands)
@@ -145,6 +155,10 @@ def _help(program: str, verbs: Mapping[str, Verb]) -> str:
     lines = [f"usage: {program} [OPTION...] {'COMMAND' if '' not in verbs else ''}".rstrip(), ""]
     for name, verb in verbs.items():
         lines.append(f"  {' '.join((name, *verb.operands)) or program:28} {verb.summary}")
-        lines += [f"      {option} {text}" for option, text in verb.options.items()]
-    lines += ["", "options of every command:", *(f"  {name} {text}" for name, text in _PLACES.items())]
+        lines += ["    " + _help_of(name, option) for name, option in verb.options.items()]
+    lines += ["", "options of every command:", *(_help_of(name, option) for name, option in COMMON_OPTIONS.items())]
     return "\n".join([*lines, "  --help", "  --version"])
+
+
+def _help_of(name: str, option: Option) -> str:
+    return f"  {name} {option.value}".rstrip() + f"  {option.help}"

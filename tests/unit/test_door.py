@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dpsd import __version__
-from dpsd.door import Arguments, UsageError, Verb, enter
+from dpsd.door import Arguments, Option, UsageError, Verb, enter
 from dpsd.errors import Problem
 from dpsd.places import CONFIGURATION
 from tests.unit.examples import CHECKOUT
@@ -34,8 +34,8 @@ def fail(arguments: Arguments) -> int:
 
 
 VERBS = {
-    "show": Verb(show, "show", {"--name": "NAME  a value", "--flag": "no value", "--json": "print JSON"}, ("A", "B")),
-    "fail": Verb(fail, "fail", {"--json": "print JSON"}, ("HOW",)),
+    "show": Verb(show, "show", {"--name": Option("a value", "NAME"), "--flag": Option("no value")}, ("A", "B")),
+    "fail": Verb(fail, "fail", {"--json": Option("as JSON")}, ("HOW",)),
 }
 DEFAULT = {"": Verb(show, "by default")}
 
@@ -66,6 +66,7 @@ def test_a_verb_gets_its_options_and_operands(
         (["show", "a", "b", "c"], "expected operands: A B; found: a b c"),
         (["show", "a", "b", "--nmae=x"], "unknown option --nmae"),
         (["show", "a", "b", "--name"], "--name needs a value"),
+        (["show", "a", "b", "--flag=no"], "--flag takes no value"),
         (["fail"], "expected operands: HOW; found: none"),
     ],
 )
@@ -114,8 +115,10 @@ def test_the_version_and_the_help_are_for_everybody(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == f"dpsctl {__version__}\n"
     assert enter("dpsctl", VERBS, ["show", "--help"]) == 0
     helped = capsys.readouterr().out
-    assert all(word in helped for word in ("show A B", "--name NAME", "fail HOW", "--config FILE", "--state-dir DIR"))
+    assert all(word in helped for word in ("show A B", "--name NAME", "--config FILE", "--state-dir DIR"))
+    assert "fail HOW" not in helped
     assert enter("dpsctl", VERBS, []) == 2
+    assert "fail HOW" in capsys.readouterr().out
 
 
 def test_a_command_with_a_default_needs_no_verb(capsys: pytest.CaptureFixture[str]) -> None:
