@@ -35,6 +35,7 @@ from dpsd.stores import STORES
 DOCS = places.CHECKOUT / "docs"
 README = places.CHECKOUT / "README.md"
 PROBLEMS_PAGE = (DOCS / "problems.md").read_text().replace("`", "")
+TREE = (DOCS / "architecture.md").read_text().partition("## The tree")[2].partition("## ")[0]
 PAGES = {name: (DOCS / "man" / name).read_text() for name in ("dpsd.8", "dpsctl.1", "dpsd.toml.5")}
 TEXTS = [README, places.CHECKOUT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 REQUIRED_BY_TYPE = {
@@ -260,13 +261,20 @@ def test_the_threat_model_has_every_store_and_for_each_the_same_attackers() -> N
 
 
 def test_the_tree_names_every_module() -> None:
-    tree = (DOCS / "architecture.md").read_text().partition("## The tree")[2].partition("## ")[0]
     package = places.CHECKOUT / "dpsd"
     inner = [folder for folder in package.iterdir() if (folder / "__init__.py").exists() and folder.name != "emulator"]
     modules = [path.name for folder in (package, *inner) for path in folder.glob("*.py")]
-    named = re.findall(r"[\w.]+\.py", tree)
+    named = re.findall(r"[\w.]+\.py", TREE)
     assert sorted(name for name in modules if name != "__init__.py") == sorted(named)
-    assert {f"{folder.name}/" for folder in inner} <= set(tree.split())
+    assert {f"{folder.name}/" for folder in inner} <= set(TREE.split())
+
+
+def test_the_tree_stands_in_the_floors_that_the_modules_say() -> None:
+    floors = re.split(r"\n(?=.* floor \d: )", TREE)[1:]
+    assert len(floors) == 6
+    for number, modules in enumerate(floors):
+        for name in re.findall(r"\w+\.py", "".join(re.findall(r"^ {6}\w.*", modules, re.MULTILINE))):
+            assert f"Floor {number}" in (places.CHECKOUT / "dpsd" / name).read_text(), name
 
 
 def test_commands_in_the_documents_exist() -> None:
