@@ -191,7 +191,7 @@ class Supervisor:
         """Where the device is ready by the present credential, let a newly sealed one be tried now."""
         waits = self._turns.hold(record)
         if waits:
-            self._waiting.until = time.monotonic()
+            self._waiting.try_in(0)
         return waits
 
     def _read_worker(self, worker: Worker) -> None:
@@ -265,11 +265,11 @@ class Supervisor:
         self._carry, self._forced, self._unpublished = owed, False, None
         self._waiting.remember(list(record.inputs))
         if owed.check_hub:
-            self._waiting.until = time.monotonic()
+            self._waiting.try_in(0)
         elif self._try_candidate(record):
             return
         elif not unchanged(record.inputs):
-            self._waiting.until = time.monotonic() + LOOK_INTERVAL
+            self._waiting.try_in(LOOK_INTERVAL)
 
     # Waiting
 
@@ -278,9 +278,9 @@ class Supervisor:
         stays = problem.kind.retry is Retry.CONFIGURATION or self._renewed
         if stays and self._record is not None and not self._ready:
             problem = self._stay_with(self._record) or problem
-        self._status.failed(problem, self._finished, self._waiting.begin(problem))
-        if self._turns.fail(problem, self._record):
-            self._waiting.until = time.monotonic()
+        at_once = self._turns.fail(problem, self._record)
+        delay = self._waiting.begin(problem, at_once=at_once)
+        self._status.failed(problem, self._finished, delay)
         self._refresh_at = time.monotonic() + REFRESH_INTERVAL
         if self._locked and problem.code not in NOT_FAILED:
             self._write_history(problem)
@@ -330,7 +330,7 @@ class Supervisor:
             said = f"the attempt was stopped after {ATTEMPT_LIMIT} s while {self._step}"
             self._event = Failed(Problem("attempt-deadline", said))
             self._finish()
-        elif self._worker is None and self._waiting.until is not None and now >= self._waiting.until:
+        elif self._worker is None and self._waiting.moment is not None and now >= self._waiting.moment:
             self._try_again()
         elif self._worker is None and self._waiting.problem is not None:
             self._look_around(self._waiting.problem, now)
@@ -341,8 +341,7 @@ class Supervisor:
     def _look_after(self, record: Record | None) -> None:
         """While ready: say when the certificate's end comes near, and try what an outside renewer has put in place."""
         self._status.certificate(None if record is None else record.validity)
-        idle = self._worker is None and self._waiting.problem is None and self._waiting.until is None
-        if idle and self._waiting.files_changed():
+        if self._worker is None and self._waiting.is_idle and self._waiting.files_changed():
             self._try_again()
 
     def _look_around(self, problem: Problem, now: float) -> None:
@@ -394,7 +393,7 @@ class Supervisor:
             moments.append(self._deadline)
         else:
             moments += [now + LOOK_INTERVAL] if self._waiting.problem is not None else []
-            moments += [self._waiting.until] if self._waiting.until is not None else []
+            moments += [self._waiting.moment] if self._waiting.moment is not None else []
         return max(0.0, min(moments) - now) if moments else None
 
     # Signals

@@ -27,34 +27,50 @@ boards behind one switch do not all start at once."""
 
 
 class Wait:
-    """problem: what is being waited out, if anything. until: when it is over, in seconds of the monotonic clock."""
+    """problem: what is being waited out, if anything."""
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self.problem: Problem | None = None
-        self.until: float | None = None
+        self._until: float | None = None
+        self._recheck_at: float | None = None
         self._selector = selector
         self._failures: dict[Retry, int] = {}
         self._signatures: dict[str, object] = {}
         self._offset = clock_offset()
         self._links: LinkWatch | None = None
 
-    def begin(self, problem: Problem) -> float | None:
-        """Start to wait; return for how many seconds, None for a change of a file."""
-        self.problem, retry = problem, problem.kind.retry
+    @property
+    def moment(self) -> float | None:
+        """When it is over by itself, in seconds of the monotonic clock, None for never."""
+        return self._recheck_at if self._until is None else self._until
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is waited for."""
+        return self.problem is None and self.moment is None
+
+    def begin(self, problem: Problem, *, at_once: bool = False) -> float | None:
+        """Start to wait; return for how many seconds, None for a change of a file. at_once: there is something else to
+        try, so for none."""
+        retry = problem.kind.retry
         failures = 0 if problem.code in NOT_FAILED else self._failures.get(retry, 0) + 1
         if failures:
             self._failures[retry] = failures
-        seconds = delay(problem, failures, _fraction())
-        self.until = time.monotonic() + (RECHECK_INTERVAL if seconds is None else seconds)
-        if problem.code in ONE_TRY:
-            self.until = None
+        seconds = 0.0 if at_once else delay(problem, failures, _fraction())
+        now = time.monotonic()
+        self.problem, self._until = problem, None if seconds is None else now + seconds
+        self._recheck_at = None if problem.code in ONE_TRY else now + RECHECK_INTERVAL
         if retry in (Retry.NETWORK, Retry.CLOCK):
             self._listen()
         return seconds
 
+    def try_in(self, seconds: float) -> None:
+        """Wait so long although there is no problem."""
+        self._until = time.monotonic() + seconds
+
     def end(self) -> None:
         """Wait no longer."""
-        self.problem, self.until = None, None
+        self.problem = self._until = self._recheck_at = None
         self._stop_listening()
 
     def forget_failures(self) -> None:
@@ -71,9 +87,8 @@ class Wait:
         self._signatures |= signatures
 
     def seconds_left(self) -> float | None:
-        """Return the seconds until the next attempt, None where it takes a change."""
-        hopeless = self.problem is not None and self.problem.kind.retry is Retry.CONFIGURATION
-        return None if hopeless or self.until is None else self.until - time.monotonic()
+        """Return what is left of the seconds that `begin` returned."""
+        return None if self._until is None else self._until - time.monotonic()
 
     def files_changed(self) -> bool:
         return any(signature(path) != seen for path, seen in self._signatures.items())
@@ -90,8 +105,8 @@ class Wait:
         self._stop_listening()
         shortest, longest = LINK_PAUSE
         soon = time.monotonic() + shortest + (longest - shortest) * _fraction()
-        if self.until is not None and soon < self.until:
-            self.until = soon
+        if self._until is not None and soon < self._until:
+            self._until = soon
             log(INFO, "a route came up: trying again soon")
 
     def _listen(self) -> None:

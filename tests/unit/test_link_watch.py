@@ -34,7 +34,7 @@ LISTENING = """if True:
 
 
 WAITING = """if True:
-    import selectors, subprocess, time
+    import selectors, subprocess
     from dpsd.errors import Problem
     from dpsd.wait import LINK_PAUSE, Wait
     wait = Wait(selectors.DefaultSelector())
@@ -43,8 +43,8 @@ WAITING = """if True:
         subprocess.run("ip link set lo up && ip route add default dev lo", shell=True, check=True)
         for key, _ in wait._selector.select(0):
             wait.hear(key.fd)
-        print(wait.until - time.monotonic() <= LINK_PAUSE[1], len(wait._selector.get_map()))
-        wait.until = time.monotonic() + 300
+        print(wait.seconds_left() <= LINK_PAUSE[1], len(wait._selector.get_map()))
+        wait.try_in(300)
         subprocess.run("ip route del default", shell=True, check=True)
 """
 
