@@ -25,6 +25,7 @@ import os
 import selectors
 import signal
 import time
+from collections.abc import Callable
 
 from dpsd.board import board_details, serial_number
 from dpsd.clock import boot_clock
@@ -42,7 +43,7 @@ from dpsd.recorded import is_released, load_record
 from dpsd.shape import ShapeError
 from dpsd.status import Status
 from dpsd.turns import Turns
-from dpsd.wait import LOOK_INTERVAL, Wait
+from dpsd.wait import LOOK_INTERVAL, Wait, from_now
 from dpsd.worker import Worker
 
 ATTEMPT_LIMIT = 300
@@ -83,24 +84,52 @@ class Supervisor:
         self._attempts = 0
         self._finished = 0
         self._waiting = Wait(self._selector)
-        self._refresh_at = self._look_at = 0.0
-        self._ping_at = time.monotonic()
+        self._refresh_at = 0.0
+        self._look_at: float | None = None
+        self._ping_at = None if notifier.watchdog_interval is None else time.monotonic()
         self._exit_status: int | None = None
 
     def run(self) -> int:
         """Run until SIGTERM, or in the foreground until a problem that waiting cannot mend; return the exit status."""
         self._begin()
         while self._exit_status is None:
-            for key, _ in self._selector.select(self._seconds_to_next_moment()):
+            moment, _ = self._first_timer()
+            for key, _ in self._selector.select(max(0.0, moment - time.monotonic())):
                 if key.fd == self._signals:
                     self._take_signals()
                     break  # what else was readable may belong to a worker that has just been ended
                 if self._worker is not None and key.fd == self._worker.descriptor:
                     self._read_worker(self._worker)
                 self._waiting.hear(key.fd)
-            self._act_on_time(time.monotonic())
+            self._act_on_time()
         self._stop()
         return self._exit_status
+
+    def _act_on_time(self) -> None:
+        """Do what is due first; what else is due follows, once signals and lines have been heard again."""
+        moment, act = self._first_timer()
+        if moment <= time.monotonic():
+            act()
+
+    def _first_timer(self) -> tuple[float, Callable[[], None]]:
+        """Return what is to be done next, and when, in seconds of the monotonic clock.
+
+        All timers stand here. What one of them starts has to move or end it. There always is one: who is ready or waits
+        looks around, and an attempt has its deadline.
+        """
+        timers: list[tuple[float | None, Callable[[], None]]] = [
+            (self._ping_at, self._ping),
+            (from_now(self._history.seconds_until_due()), self._flush_history),
+            (None if self._worker is None else self._deadline, self._give_up),
+            (self._waiting.moment, self._try_again),
+            (self._look_at, self._look),
+        ]
+        set_ones = [(moment, act) for moment, act in timers if moment is not None]
+        return min(set_ones, key=lambda timer: timer[0])
+
+    def _ping(self) -> None:
+        self._notifier.watchdog()
+        self._ping_at = from_now(self._notifier.watchdog_interval)
 
     # Starting
 
@@ -145,7 +174,7 @@ class Supervisor:
         self._notifier.ready()
         self._waiting.end()
         self._waiting.forget_failures()
-        self._look_at = time.monotonic() + READY_LOOK_INTERVAL
+        self._look_at = from_now(READY_LOOK_INTERVAL)
         self._status.certificate(record.validity)
         self._status.board(record.binding.board, record.details)
 
@@ -281,7 +310,7 @@ class Supervisor:
         at_once = self._turns.fail(problem, self._record)
         delay = self._waiting.begin(problem, at_once=at_once)
         self._status.failed(problem, self._finished, delay)
-        self._refresh_at = time.monotonic() + REFRESH_INTERVAL
+        self._look_at, self._refresh_at = from_now(0), time.monotonic() + REFRESH_INTERVAL
         if self._locked and problem.code not in NOT_FAILED:
             self._write_history(problem)
         hopeless = problem.kind.retry is Retry.CONFIGURATION or not self._locked
@@ -319,33 +348,28 @@ class Supervisor:
         except Problem as unwritable:
             log_problem(unwritable)
 
-    def _act_on_time(self, now: float) -> None:
-        if self._notifier.watchdog_interval is not None and now >= self._ping_at:
-            self._notifier.watchdog()
-            self._ping_at = now + self._notifier.watchdog_interval
-        if self._locked and self._history.seconds_until_due() == 0:
-            self._flush_history()
-        if self._worker is not None and now >= self._deadline:
-            self._end_worker()
-            said = f"the attempt was stopped after {ATTEMPT_LIMIT} s while {self._step}"
-            self._event = Failed(Problem("attempt-deadline", said))
-            self._finish()
-        elif self._worker is None and self._waiting.moment is not None and now >= self._waiting.moment:
-            self._try_again()
-        elif self._worker is None and self._waiting.problem is not None:
-            self._look_around(self._waiting.problem, now)
-        if self._ready and now >= self._look_at:
-            self._look_at = now + READY_LOOK_INTERVAL
-            self._look_after(self._record)
+    def _give_up(self) -> None:
+        """End an attempt that takes too long."""
+        self._end_worker()
+        said = f"the attempt was stopped after {ATTEMPT_LIMIT} s while {self._step}"
+        self._event = Failed(Problem("attempt-deadline", said))
+        self._finish()
 
-    def _look_after(self, record: Record | None) -> None:
-        """While ready: say when the certificate's end comes near, and try what an outside renewer has put in place."""
-        self._status.certificate(None if record is None else record.validity)
-        if self._worker is None and self._waiting.is_idle and self._waiting.files_changed():
+    def _look(self) -> None:
+        """See what changed: while waiting what may end that, while ready what an outside renewer has put in place, and
+        whether the certificate's end has come near."""
+        problem = self._waiting.problem
+        self._look_at = from_now(READY_LOOK_INTERVAL if problem is None else LOOK_INTERVAL)
+        if self._ready:
+            self._status.certificate(None if self._record is None else self._record.validity)
+        if problem is not None:
+            self._look_around(problem)
+        elif self._worker is None and self._waiting.is_idle and self._waiting.files_changed():
             self._try_again()
 
-    def _look_around(self, problem: Problem, now: float) -> None:
+    def _look_around(self, problem: Problem) -> None:
         """While waiting: try again when something changed that decides, and keep STATUS= fresh."""
+        now = time.monotonic()
         if self._waiting.files_changed():
             self._judge_anew()
             self._try_again()
@@ -379,22 +403,6 @@ class Supervisor:
                 self._publish(record)
         except Problem as problem:
             self._wait(problem)
-
-    def _seconds_to_next_moment(self) -> float | None:
-        now = time.monotonic()
-        moments: list[float] = []
-        if self._notifier.watchdog_interval is not None:
-            moments.append(self._ping_at)
-        if self._locked and (due := self._history.seconds_until_due()) is not None:
-            moments.append(now + due)
-        if self._ready:
-            moments.append(self._look_at)
-        if self._worker is not None:
-            moments.append(self._deadline)
-        else:
-            moments += [now + LOOK_INTERVAL] if self._waiting.problem is not None else []
-            moments += [self._waiting.moment] if self._waiting.moment is not None else []
-        return max(0.0, min(moments) - now) if moments else None
 
     # Signals
 

@@ -57,16 +57,15 @@ class Wait:
         if failures:
             self._failures[retry] = failures
         seconds = 0.0 if at_once else delay(problem, failures, _fraction())
-        now = time.monotonic()
-        self.problem, self._until = problem, None if seconds is None else now + seconds
-        self._recheck_at = None if problem.code in ONE_TRY else now + RECHECK_INTERVAL
+        self.problem, self._until = problem, from_now(seconds)
+        self._recheck_at = None if problem.code in ONE_TRY else from_now(RECHECK_INTERVAL)
         if retry in (Retry.NETWORK, Retry.CLOCK):
             self._listen()
         return seconds
 
     def try_in(self, seconds: float) -> None:
         """Wait so long although there is no problem."""
-        self._until = time.monotonic() + seconds
+        self._until = from_now(seconds)
 
     def end(self) -> None:
         """Wait no longer."""
@@ -124,6 +123,11 @@ class Wait:
             self._selector.unregister(self._links.descriptor)
             self._links.close()
             self._links = None
+
+
+def from_now(seconds: float | None) -> float | None:
+    """Return the moment of the monotonic clock so many seconds from now, None for never."""
+    return None if seconds is None else time.monotonic() + seconds
 
 
 def _fraction() -> float:

@@ -9,6 +9,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests import canaries, sweep
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
@@ -173,6 +175,28 @@ def test_cut_poll_is_resumed_with_the_same_operation(board: Board, emulator: Emu
     events = [one["event"] for one in emulator.lines()[since:] if one["service"] == "dps"]
     assert events.count("connect") == 2
     assert events.count("register") == 1
+
+
+@pytest.mark.parametrize("state", ["attempting", "waiting", "provisioned"])
+def test_the_watchdog_is_fed_in_each_state_and_the_daemon_sleeps_in_between(
+    state: str, board: Board, emulator: EmulatorProcess
+) -> None:
+    if state == "attempting":
+        emulator.replace(faults=[{"on": "connack", "do": "silence", "times": 0}])
+    elif state == "waiting":
+        board.configure(id_scope='"0ne/1"')
+    with Daemon(board, extra={"WATCHDOG_USEC": "400000"}) as daemon:
+        daemon.await_status({"attempting": "connecting", "waiting": "configuration-invalid"}.get(state, state))
+        pings, spent = daemon.notified.count("WATCHDOG=1"), _processor_time(daemon.process.pid)
+        daemon.await_notified("WATCHDOG=1", times=pings + 13)
+        assert board.status()["state"] == state
+        assert _processor_time(daemon.process.pid) - spent < 0.15
+
+
+def _processor_time(pid: int) -> float:
+    """Return the seconds that a process has run."""
+    numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_killed_attempt_is_named_and_repeated(board: Board, emulator: EmulatorProcess) -> None:
