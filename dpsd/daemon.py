@@ -60,7 +60,8 @@ def _lock_is_held(places: Places) -> bool:
     if not os.path.exists(places.lock):
         return not os.access(places.private, os.X_OK)
     try:
-        os.close(lock(places.lock))
+        with lock(places.lock):
+            pass
     except Problem:
         return True
     return False

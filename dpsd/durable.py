@@ -11,6 +11,7 @@ import fcntl
 import itertools
 import os
 import stat
+from typing import NamedTuple
 
 from dpsd.errors import Problem
 from dpsd.text import printable
@@ -154,8 +155,20 @@ def make_folder(path: str, mode: int) -> None:
         os.umask(usual)
 
 
-def lock(path: str, *, wait: bool = False) -> int:
-    """Take a lock; returns a descriptor that holds it until it is closed.
+class Held(NamedTuple):
+    """A lock that is held to the end of a `with` block, or of the process where it is in none."""
+
+    descriptor: int
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+
+def lock(path: str, *, wait: bool = False) -> Held:
+    """Take a lock, here and now: `with lock(path):` lets it go again.
 
     Raises Problem `state-locked` when another process has it, unless it should `wait` for that, `state-unwritable` when
     it cannot be made.
@@ -169,7 +182,7 @@ def lock(path: str, *, wait: bool = False) -> int:
     except OSError:
         os.close(descriptor)
         raise Problem("state-locked", f"{printable(path)} is held by another process") from None
-    return descriptor
+    return Held(descriptor)
 
 
 def _write(path: str, data: bytes, mode: int, flush: bool = True) -> None:

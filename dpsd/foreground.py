@@ -31,7 +31,7 @@ def provision_here(places: Places, *, force: bool) -> Connection:
         if problem.code == "state-unwritable" and not is_owner(places):
             raise Problem("not-permitted", problem.sentence) from None
         raise
-    try:
+    with holding:
         previous, unreadable = load_record(places)
         if unreadable is not None:
             log_problem(unreadable)
@@ -44,8 +44,6 @@ def provision_here(places: Places, *, force: bool) -> Connection:
             done = attempt(places, done.record, Orders(candidate=True), tell)
             publish(done.record, places)
         return done.record.connection
-    finally:
-        os.close(holding)
 
 
 def publish_renewed(places: Places) -> None:

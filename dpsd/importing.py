@@ -10,11 +10,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from dpsd.bundle import Bundle
-from dpsd.durable import commit, load, lock, make_folder, move, remove
+from dpsd.durable import Held, commit, load, lock, make_folder, move, remove
 from dpsd.errors import Problem
 from dpsd.import_plan import Note, checksums, make_plan
 from dpsd.journal import NOTICE, log
@@ -116,14 +114,9 @@ def prepare(places: Places) -> None:
     make_folder(places.imports, 0o700)
 
 
-@contextmanager
-def _alone(places: Places) -> Iterator[None]:
+def _alone(places: Places) -> Held:
     """Keep two adoptions apart; raises Problem `not-permitted`."""
     if not is_owner(places):
         raise Problem("not-permitted", "only root may adopt a bundle")
     prepare(places)
-    holding = lock(places.import_lock, wait=True)
-    try:
-        yield
-    finally:
-        os.close(holding)
+    return lock(places.import_lock, wait=True)

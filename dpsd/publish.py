@@ -60,11 +60,8 @@ def promote(record: Record, places: Places) -> None:
     """
     if not os.path.lexists(places.candidate):
         return
-    holding = lock(places.seal_lock, wait=True)
-    try:
+    with lock(places.seal_lock, wait=True):
         roll_forward(record, places)
-    finally:
-        os.close(holding)
 
 
 def has_candidate(record: Record, places: Places) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from dpsd.config import parse_config, parse_import
 from dpsd.configuration_files import load_layers
@@ -30,13 +31,8 @@ def reset(places: Places, *, credential: bool) -> Iterator[str]:
     Raises Problem `not-permitted`, `state-locked`, `state-unwritable`, and for the credential `configuration-*`.
     """
     files = credential_files(places) if credential else []
-    with as_owner(places):
-        holding = _lock(places)
-        try:
-            yield from wipe([*state_files(places), *(seals(places) if credential else [])])
-        finally:
-            if holding is not None:
-                os.close(holding)
+    with as_owner(places), _alone(places):
+        yield from wipe([*state_files(places), *(seals(places) if credential else [])])
     yield from wipe(files)
 
 
@@ -102,10 +98,10 @@ def key_files(places: Places) -> list[str]:
     return [*map(newborn, written), *written]
 
 
-def _lock(places: Places) -> int | None:
+def _alone(places: Places) -> AbstractContextManager[object]:
     """Keep the daemon from starting meanwhile; without a state directory there is nothing to keep it from."""
     if not os.path.isdir(places.private):
-        return None
+        return nullcontext()
     try:
         return lock(places.lock)
     except Problem as problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from dpsd.board import serial_number
@@ -18,7 +18,7 @@ from dpsd.connection import Authentication
 from dpsd.credentials.credential import Material
 from dpsd.credentials.material import open_material
 from dpsd.credentials.sealed import Unsealed, derived, load_seal, parts_of, unseal
-from dpsd.durable import commit, lock, remove
+from dpsd.durable import Held, commit, lock, remove
 from dpsd.errors import Problem
 from dpsd.keys.client import ask
 from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
@@ -161,14 +161,9 @@ def _place(places: Places, fingerprint: str) -> str:
     return places.sealed
 
 
-@contextmanager
-def _alone(places: Places) -> Iterator[None]:
+def _alone(places: Places) -> Held:
     """Keep two sealings apart, and the daemon from taking a candidate that is being exchanged."""
-    holding = lock(places.seal_lock, wait=True)
-    try:
-        yield
-    finally:
-        os.close(holding)
+    return lock(places.seal_lock, wait=True)
 
 
 def _rights_for_keys(places: Places) -> AbstractContextManager[None]:

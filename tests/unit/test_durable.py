@@ -177,16 +177,18 @@ def test_a_lock_is_held_by_one_process_until_it_ends(tmp_path: Path) -> None:
         problem_of("state-locked", lambda: lock(path))
         holder.kill()
         holder.wait()
-        os.close(lock(path))
+        with lock(path):
+            pass
     assert mode(path) == 0o600
 
 
-def test_a_lock_is_free_again_when_its_descriptor_is_closed(tmp_path: Path) -> None:
+def test_a_lock_is_free_again_after_the_block_whatever_ended_it(tmp_path: Path) -> None:
     path = f"{tmp_path}/lock"
-    held = lock(path)
-    problem_of("state-locked", lambda: lock(path))
-    os.close(held)
-    os.close(lock(path))
+    with pytest.raises(ZeroDivisionError), lock(path):
+        problem_of("state-locked", lambda: lock(path))
+        raise ZeroDivisionError
+    with lock(path):
+        pass
     problem_of("state-unwritable", lambda: lock(f"{tmp_path}/no/lock"))
 
 

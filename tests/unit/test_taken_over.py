@@ -42,10 +42,9 @@ def dpsctl(places: Places, *words: str) -> subprocess.CompletedProcess[str]:
 def test_the_status_file_cannot_have_another_process_signalled(places: Places) -> None:
     with subprocess.Popen(["sleep", "60"]) as victim:
         Path(places.status).write_text(json.dumps({"pid": victim.pid}))
-        holding = lock(places.lock)
-        os.chown(places.lock, STRANGER, STRANGER)
-        assert dpsctl(places, "seal", "--discard").returncode == 0
-        os.close(holding)
+        with lock(places.lock):
+            os.chown(places.lock, STRANGER, STRANGER)
+            assert dpsctl(places, "seal", "--discard").returncode == 0
         assert victim.poll() is None
         victim.terminate()
         assert victim.wait() == -15
