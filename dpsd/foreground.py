@@ -6,6 +6,7 @@ import os
 import time
 
 from dpsd.attempt import attempt
+from dpsd.candidate import has_candidate, promote
 from dpsd.connection import Connection
 from dpsd.daemon import ask_to_look
 from dpsd.durable import lock
@@ -14,7 +15,7 @@ from dpsd.journal import INFO, log, log_problem
 from dpsd.ownership import is_owner
 from dpsd.places import Places
 from dpsd.progress import Event, Orders, Step
-from dpsd.publish import has_candidate, prepare_folders, promote, publish, raise_flag
+from dpsd.publish import prepare_folders, publish, raise_flag
 from dpsd.recorded import load_record
 
 PUBLISH_LIMIT = 60

@@ -12,6 +12,7 @@ import os
 import subprocess
 
 from dpsd.bundle import Bundle
+from dpsd.candidate import fingerprint_in
 from dpsd.durable import Held, commit, load, lock, make_folder, move, remove
 from dpsd.errors import Problem
 from dpsd.import_plan import Note, checksums, make_plan
@@ -19,7 +20,7 @@ from dpsd.journal import NOTICE, log
 from dpsd.mounts import volatile_kind
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
-from dpsd.publish import prepare_folders, sealed_fingerprint
+from dpsd.publish import prepare_folders
 from dpsd.sealing import Sealed, seal
 from dpsd.shape import ShapeError, parse_object
 
@@ -51,7 +52,7 @@ def resume(places: Places) -> bool:
     with _alone(places):
         note = _load(places.adopting)
         with as_owner(places):
-            sealed = {sealed_fingerprint(path) for path in (places.sealed, places.candidate)}
+            sealed = {fingerprint_in(path) for path in (places.sealed, places.candidate)}
         if note is None or (note.credential and note.credential not in sealed):
             remove(places.adopting)
             return False

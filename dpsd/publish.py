@@ -11,13 +11,12 @@ import json
 import os
 from typing import NamedTuple
 
-from dpsd.durable import commit_changed, load, lock, make_folder, move, remove, replace
+from dpsd.candidate import promote
+from dpsd.durable import commit_changed, make_folder, remove, replace
 from dpsd.outputs import FORMATS
 from dpsd.places import Places
 from dpsd.record import Record, render_record
 from dpsd.recorded import peek_renewed, promised
-from dpsd.seal import SIZE_LIMIT, parse_seal
-from dpsd.shape import ShapeError
 
 
 class File(NamedTuple):
@@ -51,36 +50,6 @@ def publish(record: Record, places: Places) -> bool:
     if renewed is not None and renewed.binding == record.binding:
         remove(places.renewed)
     return any(written)
-
-
-def promote(record: Record, places: Places) -> None:
-    """Let the candidate that made the record take the place of the sealed credential before it.
-
-    Done again at each start, after a power cut too, since the record tells. Raises Problem `state-unwritable`.
-    """
-    if not os.path.lexists(places.candidate):
-        return
-    with lock(places.seal_lock, wait=True):
-        roll_forward(record, places)
-
-
-def has_candidate(record: Record, places: Places) -> bool:
-    """Tell whether there is a credential to be tried in the place of the sealed one that made the record."""
-    return places.sealed in record.inputs and os.path.lexists(places.candidate)
-
-
-def roll_forward(record: Record, places: Places) -> None:
-    """Do what `promote` says, for who holds the lock."""
-    if sealed_fingerprint(places.candidate) == record.binding.credential:
-        move(places.candidate, places.sealed)
-
-
-def sealed_fingerprint(path: str) -> str | None:
-    """Return what a sealed file says of its credential, None where nothing can be read."""
-    try:
-        return parse_seal(load(path, SIZE_LIMIT) or b"").header.fingerprint
-    except ShapeError:
-        return None
 
 
 def raise_flag(places: Places) -> None:

@@ -2,7 +2,7 @@
 
 The sealed file is opened again from its bytes before it takes the place of anything, and compared with what is on the
 disk after that, so that nothing is given up for a seal that cannot be opened. A credential that has provisioned stays
-until the new one has, which is a candidate until then; see `publish`.
+until the new one has, which is a candidate until then; see `dpsd.candidate`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from dpsd.board import serial_number
+from dpsd.candidate import drop, exchanging, exists, place_for
 from dpsd.cipher import encrypt
 from dpsd.connection import Authentication
 from dpsd.credentials.credential import Material
 from dpsd.credentials.material import open_material
 from dpsd.credentials.sealed import Unsealed, derived, load_seal, parts_of, unseal
-from dpsd.durable import Held, commit, lock, remove
+from dpsd.durable import commit
 from dpsd.errors import Problem
 from dpsd.keys.client import ask
 from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
 from dpsd.keys.sources import prepare
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
-from dpsd.publish import prepare_folders, roll_forward, sealed_fingerprint
-from dpsd.recorded import peek_record
+from dpsd.publish import prepare_folders
 from dpsd.seal import NONCE_SIZE, Header, render_body, render_header
 from dpsd.text import printable
 
@@ -54,8 +54,8 @@ def seal(places: Places, material: Material, source: str | None = None) -> Seale
         chosen, passed = _choose(places, source)
         header, data = _render(places, material, chosen, fingerprint)
         unseal(data, "the new seal", places)
-    with as_owner(places), _alone(places):
-        path = _place(places, fingerprint)
+    with as_owner(places), exchanging(places):
+        path = place_for(fingerprint, places)
         commit(path, data, 0o600)
         if load_seal(path) != data:
             raise Problem("seal-damaged", f"{printable(path)} is not what was just written")
@@ -79,7 +79,7 @@ def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
     if not _may_ask(places):
         raise Problem("not-permitted", "only root may open a sealed credential")
     with as_owner(places):
-        paths = [path for path in (places.sealed, places.candidate) if path == places.sealed or os.path.lexists(path)]
+        paths = [places.sealed, *([places.candidate] if exists(places) else [])]
     for path in paths:
         data = _load(path, places)
         with _rights_for_keys(places):
@@ -95,13 +95,7 @@ def discard(places: Places) -> bool:
         raise Problem("not-permitted", "only root may drop a credential")
     with as_owner(places):
         prepare_folders(places)
-        with _alone(places):
-            record = peek_record(places)
-            if record is not None:
-                roll_forward(record, places)
-            there = os.path.lexists(places.candidate)
-            remove(places.candidate)
-    return there
+        return drop(places)
 
 
 def _load(path: str, places: Places) -> bytes:
@@ -145,25 +139,6 @@ def _render(places: Places, material: Material, source: str, fingerprint: str) -
     header = Header(source, key.hex(), serial_number(), kind, fingerprint, salt, nonce)
     clear = render_header(header)
     return header, clear + encrypt(secret, salt, nonce, clear, render_body(parts_of(material)))
-
-
-def _place(places: Places, fingerprint: str) -> str:
-    """Return where the new seal goes: beside one that has provisioned, unless it is the same credential."""
-    record = peek_record(places)
-    if record is not None:
-        roll_forward(record, places)
-    present = sealed_fingerprint(places.sealed)
-    if present == fingerprint:
-        return places.sealed
-    if record is not None and present == record.binding.credential:
-        return places.candidate
-    remove(places.candidate)
-    return places.sealed
-
-
-def _alone(places: Places) -> Held:
-    """Keep two sealings apart, and the daemon from taking a candidate that is being exchanged."""
-    return lock(places.seal_lock, wait=True)
 
 
 def _rights_for_keys(places: Places) -> AbstractContextManager[None]:

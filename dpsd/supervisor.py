@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable
 
 from dpsd.board import board_details, serial_number
+from dpsd.candidate import promote
 from dpsd.clock import boot_clock
 from dpsd.durable import lock
 from dpsd.errors import EXIT_DONE, NOT_FAILED, Problem, Retry
@@ -37,7 +38,7 @@ from dpsd.journal import NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Renewed, Step, Watch, encode_orders
-from dpsd.publish import keep, lower_flag, prepare_folders, promote, publish, raise_flag
+from dpsd.publish import keep, lower_flag, prepare_folders, publish, raise_flag
 from dpsd.record import Record, differences, same_board, updated
 from dpsd.recorded import is_released, load_record
 from dpsd.shape import ShapeError

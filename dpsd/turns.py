@@ -6,11 +6,9 @@ what went wrong gives. Where the present one is refused or unusable, they take t
 
 from __future__ import annotations
 
-import os
-
+from dpsd.candidate import exists, has_candidate
 from dpsd.errors import Problem, Retry
 from dpsd.places import Places
-from dpsd.publish import has_candidate
 from dpsd.record import Record
 
 
@@ -46,6 +44,4 @@ class Turns:
         self._next = self._present_holds = False
 
     def _waits(self, record: Record | None) -> bool:
-        if record is None:
-            return os.path.lexists(self._places.candidate)
-        return has_candidate(record, self._places)
+        return exists(self._places) if record is None else has_candidate(record, self._places)

@@ -18,11 +18,12 @@ from pathlib import Path
 import cryptography
 import pytest
 
+from dpsd.candidate import promote
 from dpsd.credentials import open_credential
 from dpsd.credentials.material import Material, Secret
 from dpsd.errors import Problem
 from dpsd.places import Places
-from dpsd.publish import prepare_folders, promote, publish, raise_flag
+from dpsd.publish import prepare_folders, publish, raise_flag
 from dpsd.record import Record, render_record
 from dpsd.recorded import load_record
 from dpsd.sealing import seal
