@@ -149,7 +149,7 @@ class DpsConversation:
         state = {"registrationId": self.name, "status": "disabled", "lastUpdatedDateTimeUtc": timestamp(now)}
         if choice == "status":
             return _answer("register-reply", Reply(200, request.request_id), "", "disabled", state)
-        registration = Registration(self.name, now, now, "disabled", self._world.new_etag(), match.enrollment.id, {})
+        registration = Registration(self.name, now, now, "disabled", self._world.new_etag(), {})
         operation = self._keep(Operation(self._world.new_operation_id(), registration, now, self._polls()))
         return self._assigning(request, "register-reply", operation, {})
 

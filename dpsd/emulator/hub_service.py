@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from dpsd.emulator import hub_topics
 from dpsd.emulator.attestation import Credential
 from dpsd.emulator.certificates import climb, common_name, is_in_dates, is_issued_by, thumbprints
 from dpsd.emulator.packets import Connect, Will
 from dpsd.emulator.steps import ACCEPTED, NOT_AUTHORIZED, Event, Message, Step
 from dpsd.emulator.world import Authorities, Device, Hub, Keys, Telemetry, Thumbprints, World
 from dpsd.errors import ProtocolError
-from dpsd.protocol import hub as grammar
 from dpsd.protocol.login import HubLogin
 from dpsd.protocol.sas import Token, hub_resource, parse_token, verify_token
 from dpsd.shape import ShapeError, parse_object
@@ -100,7 +100,7 @@ class HubConversation:
     def subscribe(self, filters: tuple[tuple[str, int], ...]) -> list[int] | None:
         """Grant what a device may subscribe to, at QoS 1 at most; None where the hub would hang up."""
         allowed = (
-            *(grammar.TWIN_REPLY_FILTER, DESIRED_FILTER, METHODS_FILTER),
+            *(hub_topics.TWIN_REPLY_FILTER, DESIRED_FILTER, METHODS_FILTER),
             f"devices/{self._login.device_id}/messages/devicebound/#",
         )
         if any(name not in allowed for name, _ in filters):
@@ -116,36 +116,36 @@ class HubConversation:
 
     def moment(self, topic: str) -> str:
         """Name the request for the fault list; raises ProtocolError."""
-        return "telemetry" if isinstance(grammar.parse_request_topic(topic), grammar.Telemetry) else "twin"
+        return "telemetry" if isinstance(hub_topics.parse_request_topic(topic), hub_topics.Telemetry) else "twin"
 
     def publish(self, topic: str, body: bytes, retain: bool, now: float) -> list[Step]:
         """Take a message or answer a twin request; raises ProtocolError where the hub would hang up."""
-        request = grammar.parse_request_topic(topic)
+        request = hub_topics.parse_request_topic(topic)
         assert self._device is not None
-        if isinstance(request, grammar.Telemetry):
+        if isinstance(request, hub_topics.Telemetry):
             return [*self._telemetry(self._device, request, body, {"mqtt-retain": "true"} if retain else {}, now)]
-        if isinstance(request, grammar.TwinGet):
+        if isinstance(request, hub_topics.TwinGet):
             return self._twin(self._device, request)
         return self._report(self._device, request, body)
 
     def _telemetry(
-        self, device: Device, request: grammar.Telemetry, body: bytes, marks: dict[str, str], now: float
+        self, device: Device, request: hub_topics.Telemetry, body: bytes, marks: dict[str, str], now: float
     ) -> list[Event]:
         if request.device_id != self._login.device_id or request.module_id is not None:
             raise ProtocolError("a message in another device's name")
-        if len(body) > grammar.MESSAGE_LIMIT:
+        if len(body) > hub_topics.MESSAGE_LIMIT:
             raise ProtocolError("a message larger than a hub takes")
         device.messages.append(Telemetry(now, {**request.properties, **marks}, body))
         shown = {"hub": self._login.hub, "bytes": len(body), "body": body.decode("utf-8", "backslashreplace")}
         return [Event("message", shown)]
 
-    def _twin(self, device: Device, request: grammar.TwinGet) -> list[Step]:
+    def _twin(self, device: Device, request: hub_topics.TwinGet) -> list[Step]:
         if not self._login.api_version:
             return self._reply(request.request_id, 400, b"")
         twin = {"desired": device.desired.as_json(), "reported": device.reported.as_json()}
         return self._reply(request.request_id, 200, _json(twin))
 
-    def _report(self, device: Device, request: grammar.TwinPatch, body: bytes) -> list[Step]:
+    def _report(self, device: Device, request: hub_topics.TwinPatch, body: bytes) -> list[Step]:
         try:
             changes = parse_object(body, "reported").values
             patched = _patched(device.reported.properties, changes, TWIN_DEPTH_LIMIT)
@@ -161,8 +161,8 @@ class HubConversation:
         """Answer, unless the request had no `$rid`: then a hub says nothing."""
         if request_id is None:
             return []
-        topic = grammar.encode_twin_reply_topic(grammar.TwinReply(status, request_id, version))
-        return [Message("twin-reply", grammar.TWIN_REPLY_FILTER, topic, body)]
+        topic = hub_topics.encode_twin_reply_topic(hub_topics.TwinReply(status, request_id, version))
+        return [Message("twin-reply", hub_topics.TWIN_REPLY_FILTER, topic, body)]
 
     def closed(self, graceful: bool, now: float) -> list[Event]:
         """The connection ended; without DISCONNECT a Will becomes a message."""
@@ -174,8 +174,8 @@ class HubConversation:
         if graceful or will is None:
             return []
         try:
-            request = grammar.parse_request_topic(will.topic)
-            if isinstance(request, grammar.Telemetry):
+            request = hub_topics.parse_request_topic(will.topic)
+            if isinstance(request, hub_topics.Telemetry):
                 return self._telemetry(device, request, will.body, {"iothub-MessageType": "Will"}, now)
         except ProtocolError:
             pass  # A Will to any other topic is not delivered.

@@ -27,9 +27,9 @@ from amqtt.mqtt.subscribe import SubscribePacket
 from amqtt.mqtt.unsuback import UnsubackPacket
 from amqtt.mqtt.unsubscribe import UnsubscribePacket
 
+from dpsd.emulator.hub_topics import MESSAGE_LIMIT
 from dpsd.emulator.secret import Secret
 from dpsd.errors import ProtocolError
-from dpsd.protocol.hub import MESSAGE_LIMIT
 
 PACKET_LIMIT = MESSAGE_LIMIT + 64 * 1024 + 4
 """Bytes after the fixed header: the largest hub message, the longest topic and a packet id."""

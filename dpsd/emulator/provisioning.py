@@ -43,7 +43,6 @@ def _new_registration(
         updated=now,
         status="assigned",
         etag=world.new_etag(),
-        enrollment_id=enrollment.id,
         attestation=_attestation_state(enrollment),
         hub=before.hub if before else "",
         device_id=before.device_id if before else "",

@@ -104,7 +104,6 @@ class Registration:
     updated: float
     status: str
     etag: str
-    enrollment_id: str
     attestation: dict[str, Any]
     hub: str = ""
     device_id: str = ""

@@ -18,7 +18,6 @@ DPS_PORT = 8883
 REGISTRATION_ID_LIMIT = 128
 REGISTRATION_ID_LIMIT_X509 = 64
 HOST_NAME_LIMIT = 253
-DEVICE_ID_LIMIT = 128
 TEMPLATE_NAMES = ("serial", "machine_id", "mac", "hostname", "cn")
 """What can stand in braces in a registration id; only `mac` may name something, an interface as in {mac:eth0}."""
 

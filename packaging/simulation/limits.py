@@ -58,5 +58,4 @@ class TokenBucket:
         return 1
 
 
-Limit = FixedWindow | TokenBucket
 LIMITS: dict[str, type[FixedWindow] | type[TokenBucket]] = {"window": FixedWindow, "bucket": TokenBucket}

@@ -1,14 +1,15 @@
-"""Targets for the emulator's own readers: MQTT and certificates of clients, enrollments and faults."""
+"""Targets for the emulator's own readers: MQTT, topics and certificates of clients, enrollments and faults."""
 
 from __future__ import annotations
 
 from cryptography import x509
 
-from dpsd.emulator import certificates
+from dpsd.emulator import certificates, hub_topics
 from dpsd.emulator.enrollments import merge, parse_enrollments
 from dpsd.emulator.faults import parse_faults
 from dpsd.emulator.packets import Framing
 from dpsd.errors import ProtocolError
+from dpsd.protocol import dps
 from dpsd.shape import ShapeError, Table, parse_object
 from tests.fuzz.credentials import NOW
 from tests.fuzz.endings import refusing
@@ -20,6 +21,14 @@ def client_bytes(data: bytes) -> None:
         framing.feed(data)
         for packet in framing.packets():
             assert "Packet" not in repr(packet)
+
+
+def client_topic(data: bytes) -> None:
+    """A topic that a client publishes to, at DPS or at a hub."""
+    topic = data.decode("utf-8", "replace")
+    for parse in (hub_topics.parse_request_topic, dps.parse_request_topic):
+        with refusing(ProtocolError):
+            parse(topic)
 
 
 def enrollments(data: bytes) -> None:
@@ -46,6 +55,7 @@ def device_certificate(data: bytes) -> None:
 
 TARGETS = {
     "emulator-packets": client_bytes,
+    "emulator-topics": client_topic,
     "emulator-certificate": device_certificate,
     "emulator-enrollments": enrollments,
     "emulator-faults": faults,

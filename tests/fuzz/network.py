@@ -9,7 +9,7 @@ from dpsd.connection import Connection, encode_connection, parse_connection
 from dpsd.errors import Problem, ProtocolError
 from dpsd.link_watch import has_new_route
 from dpsd.outputs import FORMATS
-from dpsd.protocol import dps, hub
+from dpsd.protocol import dps
 from dpsd.protocol.assignment import Assignment, check_allowed, parse_assignment
 from dpsd.protocol.identifiers import is_device_id, is_host_name, parse_endpoint
 from dpsd.protocol.login import HubLogin, parse_login
@@ -145,13 +145,6 @@ def query(data: bytes) -> None:
     assert parse_query(encode_query(plain)) == plain
 
 
-def hub_topics(data: bytes) -> None:
-    topic = data.decode("utf-8", "replace")
-    for parse in (hub.parse_request_topic, hub.parse_twin_reply_topic, dps.parse_request_topic):
-        with refusing(ProtocolError):
-            parse(topic)
-
-
 def token(data: bytes) -> None:
     try:
         parse_token(text_of(data))
@@ -202,7 +195,6 @@ TARGETS = {
     "registration": registration,
     "login": login,
     "query": query,
-    "hub-topics": hub_topics,
     "token": token,
     "key-text": key_text,
     "endpoint": endpoint,

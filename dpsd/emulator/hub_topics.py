@@ -1,4 +1,4 @@
-"""IoT Hub over MQTT: the topics of telemetry and of the device twin, in both directions. Floor 1.
+"""IoT Hub over MQTT: the topics of telemetry and of the device twin, as a hub reads and writes them. Pure.
 
 Source: Microsoft's "Communicate with IoT Hub using MQTT" page.
 """
@@ -18,7 +18,6 @@ MESSAGE_LIMIT = 256 * 1024
 _TELEMETRY = re.compile(r"devices/([^/]+)(?:/modules/([^/]+))?/messages/events/(.*)", re.DOTALL)
 _TWIN_GET = "$iothub/twin/GET/"
 _TWIN_PATCH = "$iothub/twin/PATCH/properties/reported/"
-_TWIN_REPLY = re.compile(r"\$iothub/twin/res/([0-9]{3})/\?(.*)", re.DOTALL)
 
 
 class Telemetry(NamedTuple):
@@ -49,19 +48,6 @@ class TwinReply(NamedTuple):
     version: int | None = None
 
 
-def encode_telemetry_topic(telemetry: Telemetry) -> str:
-    module = f"/modules/{telemetry.module_id}" if telemetry.module_id else ""
-    return f"devices/{telemetry.device_id}{module}/messages/events/{encode_query(telemetry.properties)}"
-
-
-def encode_twin_get_topic(request_id: str) -> str:
-    return f"{_TWIN_GET}?{encode_query({'$rid': request_id})}"
-
-
-def encode_twin_patch_topic(request_id: str) -> str:
-    return f"{_TWIN_PATCH}?{encode_query({'$rid': request_id})}"
-
-
 def parse_request_topic(topic: str) -> Telemetry | TwinGet | TwinPatch:
     """Parse what a device publishes to; raises ProtocolError for topics that are not spoken here."""
     telemetry = _TELEMETRY.fullmatch(topic)
@@ -78,13 +64,3 @@ def parse_request_topic(topic: str) -> Telemetry | TwinGet | TwinPatch:
 def encode_twin_reply_topic(reply: TwinReply) -> str:
     topic = f"$iothub/twin/res/{reply.status}/?{encode_query({'$rid': reply.request_id})}"
     return topic if reply.version is None else f"{topic}&$version={reply.version}"
-
-
-def parse_twin_reply_topic(topic: str) -> TwinReply:
-    match = _TWIN_REPLY.fullmatch(topic)
-    if not match:
-        raise ProtocolError("not a twin reply topic")
-    fields = parse_query(match[2])
-    version = fields.get("$version", "")
-    known = int(version) if re.fullmatch(r"[0-9]{1,18}", version) else None
-    return TwinReply(int(match[1]), fields.get("$rid", ""), known)
