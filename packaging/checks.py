@@ -26,11 +26,11 @@ def test(arguments: Sequence[str]) -> int:
         print("dev: not root, so nothing will be built or booted", file=sys.stderr)
     python = environments.python_of(environments.development())
     chosen = [word for word in arguments if word != "--full"]
-    marks = [] if "--full" in arguments else ["-m", "not full"]
+    marks = "" if "--full" in arguments else "not full"
     if chosen:
-        return pytest(python, [*marks, *chosen])
-    side_by_side = [*marks, f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=loadgroup"]
-    return lint(python) or with_old_paho(python, side_by_side) or pytest(python, side_by_side)
+        return pytest(python, ["-m", marks, *chosen])
+    side_by_side = [f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=loadgroup"]
+    return lint(python) or with_old_paho(python, side_by_side, marks) or pytest(python, ["-m", marks, *side_by_side])
 
 
 def lint(python: Path) -> int:
@@ -48,12 +48,12 @@ def lint(python: Path) -> int:
     return 0
 
 
-def with_old_paho(python: Path, marks: Sequence[str]) -> int:
-    """The tests on real sockets once more, with the paho of Debian 12."""
-    tests = [str(places.CHECKOUT / "tests" / name) for name in ("sockets", "fuzz/test_session.py")]
+def with_old_paho(python: Path, options: Sequence[str], marks: str) -> int:
+    """The tests of MQTT sessions once more, with the paho of Debian 12."""
     print("dev: tests of MQTT with paho-mqtt 1.6.1", flush=True)
     paho = environments.packages_of(environments.OLD_PAHO)
-    return pytest(python, [*marks, "--quiet", *tests], str(paho))
+    chosen = f"mqtt and {marks}" if marks else "mqtt"
+    return pytest(python, ["-m", chosen, *options, "--quiet", str(places.CHECKOUT / "tests")], str(paho))
 
 
 def pytest(python: Path, arguments: Sequence[str], packages: str = "") -> int:

@@ -23,6 +23,8 @@ from tests.fuzz.session import FROM_MQTT, converse, session_on, wired
 from tests.fuzz.strategies import OPENING, inputs, packet
 from tests.unit.examples import problem_of
 
+pytestmark = pytest.mark.mqtt
+
 ADDRESS = "127.0.0.1"
 TOPIC = b"$dps/registrations/res/200/?$rid=another"
 MESSAGE = len(TOPIC).to_bytes(2, "big") + TOPIC + b"\0\7{}"

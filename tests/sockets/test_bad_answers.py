@@ -26,6 +26,8 @@ from tests.sockets.bad_answers import (
 )
 from tests.sockets.board import Board, Daemon
 
+pytestmark = pytest.mark.mqtt
+
 ELSEWHERE = {
     **dict.fromkeys(("telemetry", "twin", "twin-reply"), "dpsd sends no message and reads no twin"),
     **dict.fromkeys(("unsubscribe", "unsuback"), "dpsd keeps its subscription to the end"),

@@ -15,6 +15,8 @@ from tests import canaries, sweep
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 
+pytestmark = pytest.mark.mqtt
+
 
 def test_first_boot_is_ready_when_the_files_are_there(board: Board) -> None:
     with Daemon(board) as daemon:

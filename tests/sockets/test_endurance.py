@@ -130,6 +130,7 @@ def test_a_daemon_that_fails_again_and_again_stays_as_it_was(
         assert all(size < 4096 for _, size, _ in files(board.run).values())
 
 
+@pytest.mark.mqtt
 @TIMES
 def test_attempts_in_one_process_leave_nothing_in_it(times: int, board: Board, emulator: EmulatorProcess) -> None:
     with failing_process(board) as (pid, failing):
@@ -139,6 +140,7 @@ def test_attempts_in_one_process_leave_nothing_in_it(times: int, board: Board, e
         check_unchanged(before, footprint(pid))
 
 
+@pytest.mark.mqtt
 def test_attempts_over_websocket_leave_nothing_either(board: Board, emulator: EmulatorProcess) -> None:
     board.use_websocket()
     with failing_process(board) as (pid, failing):

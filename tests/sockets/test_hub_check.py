@@ -10,6 +10,8 @@ import pytest
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 
+pytestmark = pytest.mark.mqtt
+
 REFUSED = {"on": "connack", "do": "code", "code": 5, "service": "hub"}
 
 

@@ -136,6 +136,7 @@ def test_unit_that_is_not_there_cannot_be_enabled(board: Board) -> None:
     assert ended.returncode == 78
 
 
+@pytest.mark.mqtt
 @pytest.mark.full
 def test_assignment_that_takes_for_ever_ends_at_the_deadline(board: Board, emulator: EmulatorProcess) -> None:
     assigning = {"do": "reply", "status": 202, "retryAfter": "60", "registrationStatus": "assigning", "times": 0}

@@ -45,6 +45,7 @@ def use(board: Board, proxy: str, transport: str = "mqtt", password: str | None 
     return file
 
 
+@pytest.mark.mqtt
 @pytest.mark.parametrize(("transport", "port"), [("mqtt", 8883), ("websocket", 443)])
 def test_a_proxy_is_gone_through_and_published(
     transport: str, port: int, board: Board, emulator: EmulatorProcess, proxy: Proxy
@@ -137,6 +138,7 @@ def test_auto_never_goes_around_the_proxy(board: Board, emulator: EmulatorProces
 VARIABLES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "mqtt_proxy", "MQTT_PROXY")
 
 
+@pytest.mark.mqtt
 def test_the_environment_is_not_consulted_unless_asked(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.setenv(name, f"http://{next_address()}:{DEAD}")
@@ -144,6 +146,7 @@ def test_the_environment_is_not_consulted_unless_asked(board: Board, monkeypatch
     assert board.mqtt()["proxy"] is None
 
 
+@pytest.mark.mqtt
 @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY"])
 def test_the_environment_is_consulted_when_asked(
     name: str, board: Board, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
@@ -154,6 +157,7 @@ def test_the_environment_is_consulted_when_asked(
     assert board.mqtt()["proxy"] == proxy.url()
 
 
+@pytest.mark.mqtt
 def test_no_proxy_goes_around_when_the_environment_decides(
     board: Board, emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,9 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import pytest
+
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.bad_answers import POLL, Row
 from tests.sockets.board import Board, Daemon
+
+pytestmark = pytest.mark.mqtt
 
 LATER = {**POLL, "status": 202, "registrationStatus": "assigning", "retryAfter": "30"}
 

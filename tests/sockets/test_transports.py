@@ -17,6 +17,8 @@ from tests.emulator_process import EmulatorProcess, next_address
 from tests.sockets.board import Board, Daemon
 from tests.sockets.relay import Shape, relay, server, server_context
 
+pytestmark = pytest.mark.mqtt
+
 WEBSOCKET = 'transport = "websocket"'
 AUTO = 'transport = "auto"'
 DEAD = 9

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.fleet_keys import derive_keys, read_rows, rows_of
+from dpsd.fleet_keys import PROGRESS_INTERVAL, derive_keys, read_rows, rows_of
 from tests.unit.authority import put_secret
 from tests.unit.examples import CHECKOUT, problem_of
 
@@ -84,17 +84,22 @@ class Counting(io.StringIO):
         return len(text)
 
 
-def test_a_large_fleet_needs_little_memory_and_shows_progress(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def lines() -> Iterator[str]:
-        yield from (f"pi-{number}\n" for number in range(250_000))
+def names(count: int) -> Iterator[str]:
+    yield from (f"pi-{number}\n" for number in range(count))
 
+
+def test_ten_times_the_fleet_needs_no_more_memory(tmp_path: Path) -> None:
+    key_file, peaks = put_secret(tmp_path / "group.key", GROUP_KEY.encode()), []
+    for devices in (2_000, 20_000):
+        tracemalloc.start()
+        derive_keys(key_file, read_rows("-", names(devices)), Counting())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000
+
+
+def test_a_large_fleet_shows_progress(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key_file, out = put_secret(tmp_path / "group.key", GROUP_KEY.encode()), Counting()
-    tracemalloc.start()
-    derive_keys(key_file, read_rows("-", lines()), out)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert out.lines == 250_001
-    assert peak < 1 << 20
-    assert capsys.readouterr().err == "dpsctl: 100000 rows\ndpsctl: 200000 rows\n"
+    derive_keys(key_file, read_rows("-", names(PROGRESS_INTERVAL + 1)), out)
+    assert out.lines == PROGRESS_INTERVAL + 2
+    assert capsys.readouterr().err == "dpsctl: 100000 rows\n"

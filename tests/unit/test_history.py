@@ -86,12 +86,12 @@ def test_a_disk_that_takes_nothing_is_asked_again_in_an_hour(places: Places) -> 
 
 def test_the_oldest_outcomes_go_when_the_file_is_full(places: Places) -> None:
     codes = sorted(PROBLEMS)
-    for _ in range(5):
+    for _ in range(2):
         for code in codes:
             note(places, Problem(code, f"{code} " + "x" * 150))
     found = written(places)
     assert SIZE_LIMIT - 400 < os.path.getsize(places.history) <= SIZE_LIMIT
-    assert [code for code, _ in found] == (codes * 5)[-len(found) :]
+    assert [code for code, _ in found] == (codes * 2)[-len(found) :]
 
 
 def test_an_outcome_that_is_too_large_does_no_harm(places: Places) -> None:
