@@ -68,8 +68,15 @@ class Status:
         if told != self._document["board"]:
             self._change(board=told)
 
-    def starting_attempt(self, number: int) -> None:
+    def start_attempt(self) -> int:
+        """Tell that an attempt begins, and return its number, from 1."""
+        number: int = self._document["attempt"] + 1
         self._change(state="attempting", step="starting", attempt=number, next_try=None)
+        return number
+
+    def finish_attempt(self) -> None:
+        """Count an attempt that has an outcome, which is told next."""
+        self._document["finished"] += 1
 
     def step(self, text: str) -> None:
         """Tell what the running attempt does now."""
@@ -77,21 +84,17 @@ class Status:
         self._tell(f"{text} (attempt {number})")
         self._change(step=text)
 
-    def provisioned(self, hub: str, device_id: str, finished: int) -> None:
+    def provisioned(self, hub: str, device_id: str) -> None:
         self._tell(f"provisioned: {device_id} at {hub}", NOTICE)
-        self._change(
-            state="provisioned", step="provisioned", provisioned=True, problem=None, next_try=None, finished=finished
-        )
+        self._change(state="provisioned", step="provisioned", provisioned=True, problem=None, next_try=None)
 
-    def failed(self, problem: Problem, finished: int, delay: float | None) -> None:
+    def failed(self, problem: Problem, delay: float | None) -> None:
         """Tell what went wrong and what happens next; delay: seconds, None for "when a file changes"."""
         log_problem(problem)
         log(INFO, self._next(delay))
         when = None if delay is None else {"boottime": boot_clock() + delay, "at": rfc3339(wall_clock() + delay)}
         state = "waiting" if not self._document["provisioned"] else "provisioned"
-        self._change(
-            state=state, step=self._next(delay), problem=encode_problem(problem), next_try=when, finished=finished
-        )
+        self._change(state=state, step=self._next(delay), problem=encode_problem(problem), next_try=when)
         self.waiting(problem, delay)
 
     def waiting(self, problem: Problem, delay: float | None) -> None:

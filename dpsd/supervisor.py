@@ -4,13 +4,15 @@ It keeps no connection open and holds no key: everything that needs one happens 
 in a single loop for a signal, a worker's line, or a moment of the monotonic clock. At a warm boot no worker is started
 at all: the record on disk is published, the flag raised and systemd told.
 
-    begin --record holds--> ready                 (published, READY=1)
-      |                       ^  |
-      +--> attempting --Done--+  +-- SIGHUP, SIGUSR1, changed file --> attempting
+    _begin --record holds--> ready                   (published, READY=1)
+      |                        ^  |
+      +--> attempting --Done---+  +-- SIGHUP, SIGUSR1, changed file --> attempting
              |    ^
            Failed |  a moment, a changed file or a signal
              v    |
             waiting
+
+Each state is entered by one function: `_start_attempt`, `_become_ready`, `_wait`. `_finish` is where an attempt ends.
 
 A problem of the configuration class does not take away what an earlier boot achieved: with a record on disk the device
 is ready by it, and STATUS= says what is wrong. Nor does a new credential in the place of the old that cannot register.
@@ -37,18 +39,15 @@ from dpsd.inputs import configuration_files, unchanged
 from dpsd.journal import NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
-from dpsd.progress import Carry, Done, Event, Failed, Orders, Registered, Renewed, Step, Watch, encode_orders
+from dpsd.progress import Carry, Event, Orders, Registered, Renewed, Step, Watch, encode_orders
 from dpsd.publish import keep, lower_flag, prepare_folders, publish, raise_flag
 from dpsd.record import Record, differences, same_board, updated
 from dpsd.recorded import is_released, load_record
-from dpsd.shape import ShapeError
 from dpsd.status import Status
 from dpsd.turns import Turns
 from dpsd.wait import LOOK_INTERVAL, Wait, from_now
 from dpsd.worker import Worker
 
-ATTEMPT_LIMIT = 300
-"""Seconds until an attempt is killed."""
 REFRESH_INTERVAL = 10
 """Seconds between two refreshes of STATUS= while waiting."""
 READY_LOOK_INTERVAL = 30
@@ -73,17 +72,12 @@ class Supervisor:
         self._record: Record | None = None
         self._unpublished: Record | None = None
         self._ready = False
-        self._worker: Worker | None = None
-        self._event: Done | Failed | None = None
-        self._step = "starting"
-        self._deadline = 0.0
+        self._attempt: Worker | None = None
         self._forced = False
         self._carry = Carry()
         self._renewed = False
         self._turns = Turns(places)
         self._started = boot_clock()
-        self._attempts = 0
-        self._finished = 0
         self._waiting = Wait(self._selector)
         self._refresh_at = 0.0
         self._look_at: float | None = None
@@ -99,8 +93,8 @@ class Supervisor:
                 if key.fd == self._signals:
                     self._take_signals()
                     break  # what else was readable may belong to a worker that has just been ended
-                if self._worker is not None and key.fd == self._worker.descriptor:
-                    self._read_worker(self._worker)
+                if self._attempt is not None and key.fd == self._attempt.descriptor:
+                    self._hear(self._attempt)
                 self._waiting.hear(key.fd)
             self._act_on_time()
         self._stop()
@@ -121,7 +115,7 @@ class Supervisor:
         timers: list[tuple[float | None, Callable[[], None]]] = [
             (self._ping_at, self._ping),
             (from_now(self._history.seconds_until_due()), self._flush_history),
-            (None if self._worker is None else self._deadline, self._give_up),
+            (None if self._attempt is None else self._attempt.deadline, self._finish),
             (self._waiting.moment, self._try_again),
             (self._look_at, self._look),
         ]
@@ -150,20 +144,26 @@ class Supervisor:
                 promote(self._record, self._places)
             if self._record is not None and self._is_of_today(self._record):
                 self._become_ready(self._record)
-                self._write_history()
+                self._history.succeeded()
+                self._flush_history()
                 self._compare_details(self._record)
-                self._try_candidate(self._record)
+                if self._turns.hold(self._record):
+                    self._waiting.try_in(0)
             else:
                 self._start_attempt()
         except Problem as problem:
             self._wait(problem)
 
     def _is_of_today(self, record: Record) -> bool:
-        """Tell whether the record was made on this board, of the files that count now, none changed since, and agents
-        have what it says."""
+        """Tell whether the record holds here, and was made of the files that count now, none changed since."""
         self._waiting.remember(list(record.inputs))
-        here = _is_of_this_board(record) and is_released(record, self._places)
-        return here and set(self._places.configuration) <= record.inputs.keys() and unchanged(record.inputs)
+        of_these_files = set(self._places.configuration) <= record.inputs.keys()
+        return self._holds_here(record) and of_these_files and unchanged(record.inputs)
+
+    def _holds_here(self, record: Record) -> bool:
+        """Tell whether the record was made on this board, and agents have what it promises them in memory, which only
+        an attempt can put there."""
+        return same_board(record.binding.board, serial_number()) and is_released(record, self._places)
 
     def _become_ready(self, record: Record) -> None:
         """Publish, raise the flag, tell systemd: in this order, since READY=1 means that the files are there."""
@@ -171,7 +171,7 @@ class Supervisor:
         self._record = record
         raise_flag(self._places)
         self._ready = True
-        self._status.provisioned(record.connection.iothub_hostname, record.connection.device_id, self._finished)
+        self._status.provisioned(record.connection.iothub_hostname, record.connection.device_id)
         self._notifier.ready()
         self._waiting.end()
         self._waiting.forget_failures()
@@ -199,47 +199,30 @@ class Supervisor:
     # Attempts
 
     def _start_attempt(self) -> None:
-        self._attempts += 1
         self._waiting.end()
-        self._event, self._renewed = None, False
+        self._renewed = False
         self._waiting.remember([*self._places.configuration, *configuration_files(self._places.configuration)])
-        self._status.starting_attempt(self._attempts)
+        number = self._status.start_attempt()
         if self._turns.take(self._record, forced=self._forced):
             self._carry = Carry(transport=self._carry.transport)
-        first = self._attempts == 1
-        orders = Orders(self._forced, first, self._started, self._carry, self._turns.candidate)
+        orders = Orders(self._forced, number == 1, self._started, self._carry, self._turns.candidate)
         try:
-            self._worker = Worker([*self._arguments, f"--orders={encode_orders(orders)}"])
+            self._attempt = Worker([*self._arguments, f"--orders={encode_orders(orders)}"], self._selector)
         except OSError as error:
-            self._finished += 1
+            self._status.finish_attempt()
             self._wait(Problem("worker-failed", f"cannot start an attempt: {error.strerror}"))
-            return
-        self._deadline = time.monotonic() + ATTEMPT_LIMIT
-        self._selector.register(self._worker.descriptor, selectors.EVENT_READ)
 
-    def _try_candidate(self, record: Record) -> bool:
-        """Where the device is ready by the present credential, let a newly sealed one be tried now."""
-        waits = self._turns.hold(record)
-        if waits:
-            self._waiting.try_in(0)
-        return waits
-
-    def _read_worker(self, worker: Worker) -> None:
-        try:
-            events = worker.read()
-        except ShapeError as error:
-            self._event = Failed(Problem("worker-failed", f"the attempt said something odd: {error}"))
-            events = None
+    def _hear(self, attempt: Worker) -> None:
+        """Act on what the attempt says, until it is ended for that."""
+        events = attempt.take()
         if events is None:
             self._finish()
         for event in events or ():
-            self._take_event(event)
-            if self._worker is None:
-                break
+            if self._attempt is not None:
+                self._take_event(event)
 
     def _take_event(self, event: Event) -> None:
         if isinstance(event, Step):
-            self._step = event.text
             self._status.step(event.text)
         elif isinstance(event, Watch):
             self._waiting.watch(event.signatures)
@@ -249,8 +232,6 @@ class Supervisor:
             self._renewed = True
         elif isinstance(event, Registered):
             self._write_down(event.record)
-        else:
-            self._event = event
 
     def _write_down(self, record: Record) -> None:
         """Keep a new assignment over a power cut while its hub is tried; agents learn of it after that."""
@@ -258,30 +239,28 @@ class Supervisor:
             keep(record, self._places)
         except Problem as problem:
             self._unpublished = record
-            self._end_worker()
-            self._finished += 1
+            self._end_attempt()
+            self._status.finish_attempt()
             self._wait(problem)
         else:
             self._record, self._renewed = record, False  # by this one the device is ready when its hub takes it
 
-    def _end_worker(self, grace: float = 0) -> int:
-        assert self._worker is not None
-        self._selector.unregister(self._worker.descriptor)
-        worker, self._worker = self._worker, None
-        return worker.end(grace)
+    def _end_attempt(self) -> None:
+        """End the attempt that runs, if one does, whatever it would have come to."""
+        if self._attempt is not None:
+            self._attempt.end()
+            self._attempt = None
 
     def _finish(self) -> None:
         """Act on the attempt's outcome; its process is waited for afterwards, being as good as gone."""
-        self._finished += 1
-        event = self._event or Failed(_crash(self._end_worker(grace=1), self._step))
+        assert self._attempt is not None
+        attempt, self._attempt = self._attempt, None
+        self._status.finish_attempt()
         try:
-            if isinstance(event, Failed):
-                raise event.problem
-            self._publish(event.record)
+            self._publish(attempt.outcome())
         except Problem as problem:
             self._wait(problem)
-        if self._worker is not None:
-            self._end_worker(grace=1)
+        attempt.end(grace=1)
 
     def _publish(self, record: Record) -> None:
         """Become ready by a new record; one that the disk does not take is kept for the next try."""
@@ -291,13 +270,12 @@ class Supervisor:
         except Problem as problem:
             self._unpublished = record if problem.code == "state-unwritable" else None
             raise
-        self._write_history()
+        self._history.succeeded()
+        self._flush_history()
         self._carry, self._forced, self._unpublished = owed, False, None
         self._waiting.remember(list(record.inputs))
-        if owed.check_hub:
+        if owed.check_hub or self._turns.hold(record):
             self._waiting.try_in(0)
-        elif self._try_candidate(record):
-            return
         elif not unchanged(record.inputs):
             self._waiting.try_in(LOOK_INTERVAL)
 
@@ -310,10 +288,11 @@ class Supervisor:
             problem = self._stay_with(self._record) or problem
         at_once = self._turns.fail(problem, self._record)
         delay = self._waiting.begin(problem, at_once=at_once)
-        self._status.failed(problem, self._finished, delay)
+        self._status.failed(problem, delay)
         self._look_at, self._refresh_at = from_now(0), time.monotonic() + REFRESH_INTERVAL
         if self._locked and problem.code not in NOT_FAILED:
-            self._write_history(problem)
+            self._history.failed(problem)
+            self._flush_history()
         hopeless = problem.kind.retry is Retry.CONFIGURATION or not self._locked
         if hopeless and not self._notifier.supervised and not self._ready:
             self._exit_status = problem.kind.exit_status
@@ -321,12 +300,8 @@ class Supervisor:
             self._notifier.ready()
 
     def _stay_with(self, record: Record) -> Problem | None:
-        """Become ready by the earlier assignment; return what prevents it.
-
-        On another board, or without what agents are promised in memory, which only an attempt can put there, it does
-        not, and the problem stays what it is.
-        """
-        if not _is_of_this_board(record) or not is_released(record, self._places):
+        """Become ready by the earlier assignment where it holds here; return what prevents it then."""
+        if not self._holds_here(record):
             return None
         try:
             self._become_ready(record)
@@ -334,27 +309,12 @@ class Supervisor:
             return problem
         return None
 
-    def _write_history(self, problem: Problem | None = None) -> None:
-        """Note the outcome."""
-        if problem is None:
-            self._history.succeeded()
-        else:
-            self._history.failed(problem)
-        self._flush_history()
-
     def _flush_history(self) -> None:
         """Write the history if it is due; that it cannot be written changes nothing else."""
         try:
             self._history.flush()
         except Problem as unwritable:
             log_problem(unwritable)
-
-    def _give_up(self) -> None:
-        """End an attempt that takes too long."""
-        self._end_worker()
-        said = f"the attempt was stopped after {ATTEMPT_LIMIT} s while {self._step}"
-        self._event = Failed(Problem("attempt-deadline", said))
-        self._finish()
 
     def _look(self) -> None:
         """See what changed: while waiting what may end that, while ready what an outside renewer has put in place, and
@@ -365,7 +325,7 @@ class Supervisor:
             self._status.certificate(None if self._record is None else self._record.validity)
         if problem is not None:
             self._look_around(problem)
-        elif self._worker is None and self._waiting.is_idle and self._waiting.files_changed():
+        elif self._attempt is None and self._waiting.is_idle and self._waiting.files_changed():
             self._try_again()
 
     def _look_around(self, problem: Problem) -> None:
@@ -412,17 +372,14 @@ class Supervisor:
         numbers = set(os.read(self._signals, 65536))
         if numbers & {signal.SIGTERM, signal.SIGINT}:
             self._exit_status = EXIT_DONE
-        elif signal.SIGUSR1 in numbers:
-            self._again(forced=True)
-        elif signal.SIGHUP in numbers:
-            self._again(forced=self._forced)
+        else:
+            self._again(forced=self._forced or signal.SIGUSR1 in numbers)
 
     def _again(self, *, forced: bool) -> None:
         """Start afresh now; a running attempt knows nothing of what changed, so it is ended."""
         if self._ready and not forced:
             self._notifier.reloading()
-        if self._worker is not None:
-            self._end_worker()
+        self._end_attempt()
         self._forced = forced
         self._judge_anew()
         self._waiting.forget_failures()
@@ -430,28 +387,14 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._notifier.stopping()
-        if self._worker is not None:
-            self._end_worker()
+        self._end_attempt()
         self._status.stopped()
-
-
-def _is_of_this_board(record: Record) -> bool:
-    return same_board(record.binding.board, serial_number())
 
 
 def _receive_signals() -> int:
     """Return a descriptor that gives the number of each signal as a byte."""
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     for number in _SIGNALS:
-        signal.signal(number, _noted)
+        signal.signal(number, lambda number, frame: None)  # the wakeup descriptor has it already
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     return reading
-
-
-def _noted(number: int, frame: object) -> None:
-    """The wakeup descriptor has it already."""
-
-
-def _crash(exit_status: int, step: str) -> Problem:
-    how = f"signal {-exit_status}" if exit_status < 0 else f"status {exit_status}"
-    return Problem("worker-failed", f"the attempt ended with {how} while {step}")
