@@ -8,9 +8,10 @@ from dpsd.door import Arguments, UsageError
 from dpsd.errors import EXIT_DONE
 from dpsd.foreground import publish_renewed, tell
 from dpsd.ownership import act_as_owner, as_owner
+from dpsd.places import Places
 from dpsd.recorded import peek_record
 from dpsd.renewal import Pair, check_folders, check_name, configured, finish, forget, is_pending, renew
-from dpsd.verbs import seal
+from dpsd.verbs.seal import seal_files
 
 
 def run(arguments: Arguments) -> int:
@@ -21,7 +22,8 @@ def run(arguments: Arguments) -> int:
         raise UsageError("write: dpsctl renew --certificate FILE [--private-key FILE]; there is nothing to finish")
     settings = configured(places)
     if settings.store == "sealed" and certificate is not None:
-        return _renew_seal(arguments)
+        _renew_seal(certificate, private_key, places)
+        return EXIT_DONE
     if (settings.type, settings.store) != ("x509", "files"):
         if certificate is None:
             forget(places)
@@ -42,11 +44,11 @@ def run(arguments: Arguments) -> int:
     return EXIT_DONE
 
 
-def _renew_seal(arguments: Arguments) -> int:
+def _renew_seal(certificate: str, private_key: str | None, places: Places) -> None:
     """Seal the new pair as a candidate, which the daemon tries before it takes the place of the present one."""
-    if not arguments.has("--private-key"):
+    if private_key is None:
         raise UsageError("what is sealed is a whole pair: give --private-key, too")
-    with as_owner(arguments.places):
-        present = peek_record(arguments.places)
-    check_name(arguments.options["--certificate"], present)
-    return seal.run(arguments._replace(options={**arguments.options, "--keep": ""}))
+    with as_owner(places):
+        present = peek_record(places)
+    check_name(certificate, present)
+    seal_files({"certificate": certificate, "private_key": private_key}, places)

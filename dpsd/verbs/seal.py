@@ -47,14 +47,20 @@ def run(arguments: Arguments) -> int:
         return EXIT_DONE
     found = effective(arguments.places)
     plaintext = from_text(sys.stdin.buffer.read(SIZE_LIMIT + 1)) if from_input else _from_files(given, found)
-    _check_type(plaintext, found, "systemd" if arguments.has("--systemd") else "sealed")
     if arguments.has("--systemd"):
-        _hand_over(plaintext)
+        _hand_over(plaintext, found)
     else:
-        _show_sealed(seal(arguments.places, plaintext.material, arguments.options.get("--source")), arguments.places)
+        _seal(plaintext, found, arguments.places, arguments.options.get("--source"))
     _clean(plaintext, found, arguments)
-    _tell_daemon(arguments)
+    _tell_daemon(arguments.places)
     return EXIT_DONE
+
+
+def seal_files(paths: dict[str, str], places: Places) -> None:
+    """Seal the credential in files, which stay, say so and tell the daemon; paths: by name in `INPUTS`."""
+    found = effective(places)
+    _seal(from_files(paths), found, places)
+    _tell_daemon(places)
 
 
 def _option(name: str) -> str:
@@ -77,6 +83,11 @@ def _check_type(plaintext: Plaintext, found: Effective | None, store: str) -> No
         raise Problem("credential-invalid", said, hint="set credential.type first, or seal the other credential")
 
 
+def _seal(plaintext: Plaintext, found: Effective | None, places: Places, source: str | None = None) -> None:
+    _check_type(plaintext, found, "sealed")
+    _show_sealed(seal(places, plaintext.material, source), places)
+
+
 def _show_sealed(done: Sealed, places: Places) -> None:
     for source, problem in done.passed.items():
         print(f"not sealed by {source}: {printable(problem.sentence)}")
@@ -86,7 +97,8 @@ def _show_sealed(done: Sealed, places: Places) -> None:
         print("the credential in use stays until this one has provisioned; see: dpsctl status")
 
 
-def _hand_over(plaintext: Plaintext) -> None:
+def _hand_over(plaintext: Plaintext, found: Effective | None) -> None:
+    _check_type(plaintext, found, "systemd")
     for path in hand_over(plaintext.material):
         print(f"wrote {path}")
     subprocess.run(["systemctl", "daemon-reload"], check=False)
@@ -155,24 +167,24 @@ def _described(path: str, unsealed: Unsealed) -> list[str]:
 
 def _reseal(arguments: Arguments) -> None:
     _show_sealed(reseal(arguments.places, arguments.options.get("--source")), arguments.places)
-    _tell_daemon(arguments)
+    _tell_daemon(arguments.places)
 
 
 def _discard(arguments: Arguments) -> None:
     done = discard(arguments.places)
     print("dropped the new credential; the one in use stays" if done else "there is no new credential to drop")
-    _tell_daemon(arguments)
+    _tell_daemon(arguments.places)
 
 
-def _tell_daemon(arguments: Arguments) -> None:
+def _tell_daemon(places: Places) -> None:
     """Ask as the state's owner for good: the status file is its own, and could name any process of root's."""
 
     def deed() -> bytes:
         with suppress(Problem):
-            ask_to_look(arguments.places)
+            ask_to_look(places)
         return b""
 
-    in_owners_process(arguments.places, deed)
+    in_owners_process(places, deed)
 
 
 _ACTIONS = {"--check": _check, "--reseal": _reseal, "--discard": _discard}
