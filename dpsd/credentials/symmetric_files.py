@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dpsd.connection import Authentication
 from dpsd.credentials.credential import Credential, SymmetricKey, material_of_keys
 from dpsd.credentials.secret_file import load_secret
@@ -19,12 +21,15 @@ SIZE_LIMIT = 1024
 def open_symmetric_files(settings: CredentialFiles, _: Places) -> Credential:
     """Open the primary key, and the secondary where one is configured; or instead the key of the device's group.
 
-    Raises Problem `credential-missing`, `-insecure` or `-invalid`.
+    Raises as `open_keys`.
     """
     named = (settings.primary_key_file, settings.secondary_key_file, settings.group_key_file)
-    paths = [path for path in named if path]
-    keys = [load_key(path) for path in paths]
-    return of_keys(keys)._replace(of_group=settings.group_key_file is not None)
+    return open_keys(path for path in named if path)._replace(of_group=settings.group_key_file is not None)
+
+
+def open_keys(paths: Iterable[str]) -> Credential:
+    """Open the keys in these files, the primary first; raises Problem `credential-missing`, `-insecure`, `-invalid`."""
+    return of_keys([load_key(path) for path in paths])
 
 
 def of_keys(decoded: list[bytes]) -> Credential:
@@ -40,7 +45,7 @@ def of_keys(decoded: list[bytes]) -> Credential:
 
 
 def load_key(path: str) -> bytes:
-    """Return the decoded key; raises as `open_symmetric_files`."""
+    """Return the decoded key; raises as `open_keys`."""
     return decode_key(load_secret(path, SIZE_LIMIT), path)
 
 

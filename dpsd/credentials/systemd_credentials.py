@@ -49,26 +49,23 @@ def public_file() -> str:
     return f"{credentials_folder()}/{CERTIFICATE}"
 
 
-def open_x509_systemd(_: CredentialFiles, places: Places) -> Credential:
+def open_x509_systemd(_: CredentialFiles, __: Places) -> Credential:
     """Open certificate and private key; raises the Problems of files, `credential-missing` with how to give them."""
     from dpsd.credentials.x509_certificate import SIZE_LIMIT
-    from dpsd.credentials.x509_files import open_x509_files  # heavy, and not for keys
+    from dpsd.credentials.x509_files import open_pair  # heavy, and not for keys
 
     certificate, private_key = _path(CERTIFICATE), _path(PRIVATE_KEY)
-    opened = open_x509_files(CredentialFiles("x509", STORE, certificate, private_key, None, None), places)
+    opened = open_pair(certificate, private_key)
     material = Material(load(certificate), Secret(load_secret(private_key, SIZE_LIMIT)))
     return opened._replace(authentication=Authentication("x509", store=STORE), material=material)
 
 
-def open_symmetric_systemd(_: CredentialFiles, places: Places) -> Credential:
+def open_symmetric_systemd(_: CredentialFiles, __: Places) -> Credential:
     """Open the primary key, and the secondary where there is one; raises as `open_x509_systemd`."""
-    from dpsd.credentials.symmetric_files import open_symmetric_files
+    from dpsd.credentials.symmetric_files import open_keys
 
-    secondary = f"{credentials_folder()}/{SECONDARY_KEY}"
-    files = CredentialFiles(
-        "symmetric_key", STORE, None, None, _path(PRIMARY_KEY), secondary if os.path.exists(secondary) else None
-    )
-    return open_symmetric_files(files, places)
+    primary, secondary = _path(PRIMARY_KEY), f"{credentials_folder()}/{SECONDARY_KEY}"
+    return open_keys([primary, secondary] if os.path.exists(secondary) else [primary])
 
 
 def _path(name: str) -> str:

@@ -30,12 +30,16 @@ class X509Files(NamedTuple):
 
 
 def open_x509_files(settings: CredentialFiles, _: Places) -> Credential:
+    """Open the configured pair; raises as `open_pair`."""
+    return open_pair(settings.certificate_file or "", settings.private_key_file or "")
+
+
+def open_pair(certificate_file: str, private_key_file: str) -> Credential:
     """Open certificate and key and check one against the other.
 
     Raises Problem `credential-missing`, `-insecure`, `-invalid`, `-encrypted` or `-mismatch`.
     """
-    private_key_file = settings.private_key_file or ""
-    leaf = load_leaf(settings.certificate_file or "")
+    leaf = load_leaf(certificate_file)
     arm(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), leaf.path, private_key_file)
     return Credential(
         common_name=leaf.common_name,
