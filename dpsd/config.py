@@ -21,7 +21,7 @@ from dpsd.settings import (
     Board,
     Clock,
     Config,
-    CredentialFiles,
+    CredentialSettings,
     Dps,
     Fleet,
     Hub,
@@ -299,7 +299,7 @@ def _record(values: dict[str, Value]) -> Config:
 
     return Config(
         Dps(**fields("dps")),
-        CredentialFiles(**fields("credential")),
+        CredentialSettings(**fields("credential")),
         Network(**fields("network")),
         Hub(**fields("hub")),
         Fleet(**fields("fleet")),

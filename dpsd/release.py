@@ -17,7 +17,7 @@ from dpsd.mounts import is_in_memory
 from dpsd.places import Places
 from dpsd.record import Record, same_board
 from dpsd.recorded import is_released, promised
-from dpsd.settings import CredentialFiles, Outputs
+from dpsd.settings import CredentialSettings, Outputs
 from dpsd.text import printable
 
 
@@ -69,7 +69,8 @@ def release_again(record: Record, places: Places) -> None:
     if record.store is None or is_released(record, places) or not same_board(record.binding.board, serial_number()):
         return
     try:
-        credential = open_credential(CredentialFiles(**record.store), places).of_device(record.binding.registration_id)
+        opened = open_credential(CredentialSettings(**record.store), places)
+        credential = opened.of_device(record.binding.registration_id)
     except (Problem, TypeError, ValueError):
         return
     if credential.fingerprint == record.binding.credential and is_in_memory(places.credentials):

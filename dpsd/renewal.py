@@ -26,7 +26,7 @@ from dpsd.progress import Done, Failed, Orders, encode_event, parse_event
 from dpsd.publish import prepare_folders
 from dpsd.record import Record, render_record
 from dpsd.recorded import peek_record, peek_renewed
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from dpsd.shape import ShapeError
 from dpsd.steps import Report
 from dpsd.text import printable
@@ -44,7 +44,7 @@ class Pair(NamedTuple):
         return Pair(f"{os.path.realpath(self.certificate)}.new", f"{os.path.realpath(self.private_key)}.new")
 
 
-def configured(places: Places) -> CredentialFiles:
+def configured(places: Places) -> CredentialSettings:
     """Return the credential's settings; raises Problem `configuration-*`."""
     with as_owner(places):
         return load_config(places).config.credential

@@ -20,7 +20,7 @@ from dpsd.inputs import configuration_files
 from dpsd.keys.sources import files
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 
 FLASH = "removed is not erased on flash: revoke the credential of a board that leaves your hands"
 
@@ -73,7 +73,7 @@ def _configured_files(places: Places) -> list[str]:
         layers = load_layers(paths, writers(places)) if paths else []
     if not parse_import(layers).configured:
         return []
-    settings: CredentialFiles = parse_config(layers).config.credential
+    settings: CredentialSettings = parse_config(layers).config.credential
     public = settings.certificate_file
     there = [*settings.secret_files(), *([] if public is None else [public])]
     staged = [f"{os.path.realpath(path)}.new" for path in there]

@@ -36,7 +36,7 @@ class Dps(NamedTuple):
     api_version: str
 
 
-class CredentialFiles(NamedTuple):
+class CredentialSettings(NamedTuple):
     """Which credential, and where it is; what belongs to other stores is None, or has its default."""
 
     type: str
@@ -118,7 +118,7 @@ class Config(NamedTuple):
     """The effective configuration; every value has passed its check."""
 
     dps: Dps
-    credential: CredentialFiles
+    credential: CredentialSettings
     network: Network
     hub: Hub
     fleet: Fleet

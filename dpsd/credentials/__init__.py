@@ -7,19 +7,19 @@ from importlib import import_module
 
 from dpsd.credentials.credential import Credential
 from dpsd.places import Places
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from dpsd.stores import STORES
 
 
-def open_candidate(settings: CredentialFiles, places: Places) -> Credential:
+def open_candidate(settings: CredentialSettings, places: Places) -> Credential:
     """Open the sealed credential that is to take the place of the present one; raises the Problems of that store."""
     from dpsd.credentials.sealed import open_seal
 
     return open_seal(places.candidate, settings.type, places)
 
 
-def open_credential(settings: CredentialFiles, places: Places = Places()) -> Credential:  # noqa: B008 - a constant
+def open_credential(settings: CredentialSettings, places: Places = Places()) -> Credential:  # noqa: B008 - a constant
     """Open the configured credential; raises the Problems of its store."""
     module, _, name = STORES[(settings.type, settings.store)].opener.partition(":")
-    opener: Callable[[CredentialFiles, Places], Credential] = getattr(import_module(f"{__name__}.{module}"), name)
+    opener: Callable[[CredentialSettings, Places], Credential] = getattr(import_module(f"{__name__}.{module}"), name)
     return opener(settings, places)

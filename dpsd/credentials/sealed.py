@@ -18,7 +18,7 @@ from dpsd.keys.sources import derive
 from dpsd.places import IDENTITY_SOCKET, Places
 from dpsd.record import same_board
 from dpsd.seal import NONCE_SIZE, SIZE_LIMIT, Header, NewerSealError, Seal, parse_body, parse_seal
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from dpsd.shape import ShapeError
 from dpsd.text import printable
 
@@ -35,7 +35,7 @@ class Unsealed(NamedTuple):
     credential: Credential
 
 
-def open_sealed(settings: CredentialFiles, places: Places) -> Credential:
+def open_sealed(settings: CredentialSettings, places: Places) -> Credential:
     """Open the sealed credential; raises Problem `seal-*`, `key-*`, `firmware-*`, `credential-*`."""
     return open_seal(places.sealed, settings.type, places)
 

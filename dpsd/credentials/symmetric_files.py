@@ -11,14 +11,14 @@ from dpsd.errors import Problem, ProtocolError
 from dpsd.keys.request import FINGERPRINT
 from dpsd.places import IDENTITY_SOCKET, Places
 from dpsd.protocol.sas import parse_key
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from dpsd.text import printable
 
 SIZE_LIMIT = 1024
 """Bytes; base64 of the longest key has 88."""
 
 
-def open_symmetric_files(settings: CredentialFiles, _: Places) -> Credential:
+def open_symmetric_files(settings: CredentialSettings, _: Places) -> Credential:
     """Open the primary key, and the secondary where one is configured; or instead the key of the device's group.
 
     Raises as `open_keys`.

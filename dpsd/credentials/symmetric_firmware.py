@@ -10,10 +10,10 @@ from dpsd.firmware import FirmwareKey
 from dpsd.keys.client import HelpedKey
 from dpsd.keys.request import FINGERPRINT
 from dpsd.places import IDENTITY_SOCKET, Places
-from dpsd.settings import FIRMWARE_COMMAND, CredentialFiles
+from dpsd.settings import FIRMWARE_COMMAND, CredentialSettings
 
 
-def open_symmetric_firmware(settings: CredentialFiles, _: Places) -> Credential:
+def open_symmetric_firmware(settings: CredentialSettings, _: Places) -> Credential:
     """Sign once, to see that the key is there; raises Problem `firmware-*`, and `key-helper-unreachable`."""
     key = _key(settings)
     return Credential(
@@ -24,7 +24,7 @@ def open_symmetric_firmware(settings: CredentialFiles, _: Places) -> Credential:
     )
 
 
-def _key(settings: CredentialFiles) -> Signer:
+def _key(settings: CredentialSettings) -> Signer:
     """Only the usual command is run by the service: it takes no path from anybody."""
     if settings.firmware_command == FIRMWARE_COMMAND and os.geteuid() != 0:
         return HelpedKey(settings.firmware_key_id)

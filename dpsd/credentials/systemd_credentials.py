@@ -13,7 +13,7 @@ from dpsd.credentials.secret_file import credentials_folder, load_secret
 from dpsd.durable import load
 from dpsd.errors import Problem
 from dpsd.places import Places
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from dpsd.text import printable
 
 STORE = "systemd"
@@ -25,7 +25,7 @@ DROP_IN = "/etc/systemd/system/dpsd.service.d/50-dpsd-credentials.conf"
 """What `dpsctl seal --systemd` writes; an owner's own has another name."""
 
 
-def sources(settings: CredentialFiles) -> list[str]:
+def sources(settings: CredentialSettings) -> list[str]:
     """Return where the credential is kept while no service runs, and what asks for it; nothing for another store."""
     if settings.store != STORE:
         return []
@@ -33,7 +33,7 @@ def sources(settings: CredentialFiles) -> list[str]:
     return [*(f"{folder}/{name}" for folder in SOURCES for name in names), DROP_IN]
 
 
-def observed_files(settings: CredentialFiles) -> list[str]:
+def observed_files(settings: CredentialSettings) -> list[str]:
     """Return the files by which a change of the credential is noticed; none for another store.
 
     They are made anew at each start of the service, so that secret ones always look changed. The certificate's text
@@ -49,7 +49,7 @@ def public_file() -> str:
     return f"{credentials_folder()}/{CERTIFICATE}"
 
 
-def open_x509_systemd(_: CredentialFiles, __: Places) -> Credential:
+def open_x509_systemd(_: CredentialSettings, __: Places) -> Credential:
     """Open certificate and private key; raises the Problems of files, `credential-missing` with how to give them."""
     from dpsd.credentials.x509_certificate import SIZE_LIMIT
     from dpsd.credentials.x509_files import open_pair  # heavy, and not for keys
@@ -60,7 +60,7 @@ def open_x509_systemd(_: CredentialFiles, __: Places) -> Credential:
     return opened._replace(authentication=Authentication("x509", store=STORE), material=material)
 
 
-def open_symmetric_systemd(_: CredentialFiles, __: Places) -> Credential:
+def open_symmetric_systemd(_: CredentialSettings, __: Places) -> Credential:
     """Open the primary key, and the secondary where there is one; raises as `open_x509_systemd`."""
     from dpsd.credentials.symmetric_files import open_keys
 

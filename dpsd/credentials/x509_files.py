@@ -12,7 +12,7 @@ from dpsd.credentials.secret_file import open_secret
 from dpsd.credentials.x509_certificate import MISMATCHES, SIZE_LIMIT, load_leaf
 from dpsd.errors import Problem
 from dpsd.places import Places
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from dpsd.text import printable
 
 _ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
@@ -29,7 +29,7 @@ class X509Files(NamedTuple):
         arm(context, self.leaf.path, self.private_key_file)
 
 
-def open_x509_files(settings: CredentialFiles, _: Places) -> Credential:
+def open_x509_files(settings: CredentialSettings, _: Places) -> Credential:
     """Open the configured pair; raises as `open_pair`."""
     return open_pair(settings.certificate_file or "", settings.private_key_file or "")
 

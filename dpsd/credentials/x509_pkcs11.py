@@ -15,7 +15,7 @@ from dpsd.credentials.x509_certificate import MISMATCHES, load_leaf
 from dpsd.errors import Problem
 from dpsd.pkcs11_uri import TokenKey, parse_token_uri
 from dpsd.places import Places
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from dpsd.text import printable
 
 _WRITE_PUBLIC = "put it there: pkcs11-tool --module MODULE --login --write-object PUBLIC.der --type pubkey"
@@ -56,7 +56,7 @@ class X509Token(NamedTuple):
             raise Problem("token-failed", f"{self.key.uri}: {error.strerror}") from None
 
 
-def open_x509_pkcs11(settings: CredentialFiles, _: Places) -> Credential:
+def open_x509_pkcs11(settings: CredentialSettings, _: Places) -> Credential:
     """Open the certificate, log in to the token by one try of the PIN, and check key and certificate.
 
     Raises Problem `credential-*` or `token-*`.

@@ -13,7 +13,7 @@ from dpsd.bundle_content import material_of
 from dpsd.credentials import open_credential
 from dpsd.fleet_signature import check_sums
 from dpsd.protocol.identifiers import check_registration_id
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from dpsd.tls import make_context
 from tests.fuzz.endings import problems
 from tests.fuzz.files import put
@@ -36,7 +36,7 @@ def good(name: str) -> str:
 
 def open_x509(certificate_file: str, private_key_file: str, secret: bytes = b"") -> None:
     """Open the pair as an attempt does, up to the first packet."""
-    files = CredentialFiles("x509", "files", certificate_file, private_key_file, None, None)
+    files = CredentialSettings("x509", "files", certificate_file, private_key_file, None, None)
     with problems(*UNUSABLE, *DATES, "registration-id-invalid", secret=secret):
         opened = open_credential(files)
         assert opened.x509 is not None
@@ -68,7 +68,7 @@ def private_key_der(data: bytes) -> None:
 
 
 def symmetric_key(data: bytes) -> None:
-    files = CredentialFiles("symmetric_key", "files", None, None, put("symmetric.key", data), None)
+    files = CredentialSettings("symmetric_key", "files", None, None, put("symmetric.key", data), None)
     with problems("credential-invalid", secret=data):
         assert repr(open_credential(files).keys) == "(<secret>,)"
 

@@ -13,7 +13,7 @@ from dpsd.connection import Authentication
 from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Credential, SymmetricKey
 from dpsd.credentials.material import Material, Secret, check_material, open_material
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from tests.unit.authority import PASSPHRASE, make_certificate, make_key, pem_of, pem_of_key, put_secret
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
 
@@ -29,7 +29,7 @@ def as_files(folder: Path, material: Material) -> Credential:
     hidden = (material.private_key, material.primary_key, material.secondary_key)
     key, first, second = (put_secret(folder / str(n), one.reveal()) if one else None for n, one in enumerate(hidden))
     kind = "x509" if material.certificate else "symmetric_key"
-    return open_credential(CredentialFiles(kind, "files", f"{folder}/pem", key, first, second))
+    return open_credential(CredentialSettings(kind, "files", f"{folder}/pem", key, first, second))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from dpsd.publish import prepare_folders, publish, raise_flag
 from dpsd.record import Record, render_record
 from dpsd.recorded import load_record
 from dpsd.sealing import seal
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from tests.unit.examples import CHECKOUT, CONNECTION, DEVICE_KEY, GROUP_KEY, RECORD
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -69,7 +69,7 @@ NEW = Record(
     {"modelId": "b" * 9999},
     True,
 )
-KEYS = CredentialFiles("symmetric_key", "sealed", None, None, None, None)
+KEYS = CredentialSettings("symmetric_key", "sealed", None, None, None, None)
 NEWER_WITHOUT = NEW._replace(payload=None, environment=False)
 
 Fresh = Callable[[], Path]

@@ -19,12 +19,12 @@ from dpsd.places import Places
 from dpsd.publish import publish
 from dpsd.seal import VERSION, Header, parse_body, parse_seal, render_body, render_header
 from dpsd.sealing import seal
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.examples import BINDING, DEVICE_KEY, GROUP_KEY, RECORD, problem_of
 
-X509 = CredentialFiles("x509", "sealed", None, None, None, None)
-KEYS = CredentialFiles("symmetric_key", "sealed", None, None, None, None)
+X509 = CredentialSettings("x509", "sealed", None, None, None, None)
+KEYS = CredentialSettings("symmetric_key", "sealed", None, None, None, None)
 PAIR = Material(pem_of(make_certificate(make_key("ec"), "pi-1")), Secret(pem_of_key(make_key("ec"))))
 BOTH = Material(primary_key=Secret(DEVICE_KEY.encode()), secondary_key=Secret(GROUP_KEY.encode()))
 OTHER = Material(primary_key=Secret(GROUP_KEY.encode()))
@@ -49,7 +49,7 @@ def refusal(places: Places, code: str) -> Problem:
 
 
 @pytest.mark.parametrize(("settings", "material"), [(X509, PAIR), (KEYS, BOTH), (KEYS, OTHER)])
-def test_what_was_sealed_is_opened(places: Places, settings: CredentialFiles, material: Material) -> None:
+def test_what_was_sealed_is_opened(places: Places, settings: CredentialSettings, material: Material) -> None:
     done = seal(places, material, "file")
     opened = open_credential(settings, places)
     assert done.path == places.sealed

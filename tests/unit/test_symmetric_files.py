@@ -11,7 +11,7 @@ from dpsd.connection import Authentication
 from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Credential
 from dpsd.protocol.sas import sign
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from tests.unit.authority import put_secret
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
 
@@ -19,7 +19,7 @@ from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
 def open_keys(folder: Path, primary: bytes, secondary: bytes | None = None) -> Credential:
     first = put_secret(folder / "primary", primary)
     second = None if secondary is None else put_secret(folder / "secondary", secondary)
-    return open_credential(CredentialFiles("symmetric_key", "files", None, None, first, second))
+    return open_credential(CredentialSettings("symmetric_key", "files", None, None, first, second))
 
 
 def test_a_key_signs_and_is_shown_to_nobody(tmp_path: Path) -> None:
@@ -57,14 +57,14 @@ def test_a_key_file_over_the_limit_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_missing_is_named(tmp_path: Path) -> None:
-    settings = CredentialFiles("symmetric_key", "files", None, None, f"{tmp_path}/none", None)
+    settings = CredentialSettings("symmetric_key", "files", None, None, f"{tmp_path}/none", None)
     problem_of("credential-missing", lambda: open_credential(settings))
 
 
 def test_a_groups_key_signs_for_one_device_as_that_devices_own(tmp_path: Path) -> None:
     group_key_file = put_secret(tmp_path / "group", GROUP_KEY.encode())
     group = open_credential(
-        CredentialFiles(
+        CredentialSettings(
             "symmetric_key", "files", None, None, None, None, group_key_file=group_key_file, allow_group_key=True
         )
     )

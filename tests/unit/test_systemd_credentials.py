@@ -9,12 +9,12 @@ import pytest
 from dpsd.connection import Authentication
 from dpsd.credentials import open_credential
 from dpsd.credentials.systemd_credentials import observed_files
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from tests import canaries
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
 
-X509 = CredentialFiles("x509", "systemd", None, None, None, None)
+X509 = CredentialSettings("x509", "systemd", None, None, None, None)
 KEYS = X509._replace(type="symmetric_key")
 
 
@@ -44,7 +44,7 @@ def test_a_secondary_key_may_be_missing(folder: Path) -> None:
 
 @pytest.mark.parametrize(("settings", "name"), [(X509, "dpsd.certificate"), (KEYS, "dpsd.primary_key")])
 def test_what_is_missing_is_named_with_the_line_that_gives_it(
-    folder: Path, settings: CredentialFiles, name: str
+    folder: Path, settings: CredentialSettings, name: str
 ) -> None:
     problem = problem_of("credential-missing", lambda: open_credential(settings))
     assert problem.sentence == f"systemd gave no {name} in {folder}"

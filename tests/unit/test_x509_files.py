@@ -14,7 +14,7 @@ from dpsd.connection import Authentication
 from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Certificate, Credential
 from dpsd.errors import Problem
-from dpsd.settings import CredentialFiles
+from dpsd.settings import CredentialSettings
 from tests import canaries
 from tests.unit.authority import (
     NOT_AFTER,
@@ -39,7 +39,7 @@ def open_pair(folder: Path, certificate: bytes | None, key: bytes) -> Credential
     if certificate is not None:
         certificate_file.write_bytes(certificate)
     key_file = put_secret(folder / "device.key", key)
-    return open_credential(CredentialFiles("x509", "files", str(certificate_file), key_file, None, None))
+    return open_credential(CredentialSettings("x509", "files", str(certificate_file), key_file, None, None))
 
 
 def refused(code: str, folder: Path, certificate: bytes | None, key: bytes) -> Problem:
