@@ -20,7 +20,6 @@ from dpsd.bundle_settings import (
 from dpsd.clock import wall_clock
 from dpsd.config import Effective, Layer, Preparation, parse_config, parse_import, parse_tables
 from dpsd.configuration_files import SIZE_LIMIT, load_layers
-from dpsd.connection import Authentication
 from dpsd.credentials.credential import Credential, Material
 from dpsd.credentials.material import open_material
 from dpsd.device import registration_id_of, writers
@@ -60,7 +59,7 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
         check_allowed(tables, bundle.place)
     material = material_of(bundle)
     if material is not None:
-        tables = with_credential(tables, "symmetric_key" if material.certificate is None else "x509", bundle.place)
+        tables = with_credential(tables, material.type, bundle.place)
     if not tables:
         raise Problem("bundle-invalid", f"{printable(bundle.place)} sets nothing and brings no credential")
     check_brings_credential(tables, bundle.place)
@@ -71,7 +70,7 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
     _check_wins(tables, effective, places)
     if not is_signed:
         check_leads_nothing_away(tables, {key: value.value for key, value in effective.values.items()}, bundle.place)
-    credential = None if material is None else open_material(material, bundle.place, Authentication("unpublished"))
+    credential = None if material is None else open_material(material, bundle.place)
     if credential is not None:
         _check_fits(credential, effective)
     return Plan(Note(checksums(bundle), credential.fingerprint if credential else "", settings.decode()), material)

@@ -15,7 +15,6 @@ from typing import NamedTuple
 from dpsd.board import serial_number
 from dpsd.candidate import drop, exchanging, exists, place_for
 from dpsd.cipher import encrypt
-from dpsd.connection import Authentication
 from dpsd.credentials.credential import Material
 from dpsd.credentials.material import open_material
 from dpsd.credentials.sealed import Unsealed, derived, load_seal, parts_of, unseal
@@ -47,7 +46,7 @@ def seal(places: Places, material: Material, source: str | None = None) -> Seale
     """
     if not _may_ask(places):
         raise Problem("not-permitted", "only root may seal a credential")
-    fingerprint = open_material(material, "the credential", Authentication("")).fingerprint
+    fingerprint = open_material(material, "the credential").fingerprint
     with as_owner(places):
         prepare_folders(places)
     with _rights_for_keys(places):
@@ -135,8 +134,7 @@ def _try(source: str, places: Places) -> None:
 def _render(places: Places, material: Material, source: str, fingerprint: str) -> tuple[Header, bytes]:
     salt, nonce = os.urandom(SALT_SIZE), os.urandom(NONCE_SIZE)
     secret, key = derived(source, salt, places)
-    kind = "symmetric_key" if material.certificate is None else "x509"
-    header = Header(source, key.hex(), serial_number(), kind, fingerprint, salt, nonce)
+    header = Header(source, key.hex(), serial_number(), material.type, fingerprint, salt, nonce)
     clear = render_header(header)
     return header, clear + encrypt(secret, salt, nonce, clear, render_body(parts_of(material)))
 

@@ -113,6 +113,11 @@ class Material(NamedTuple):
     primary_key: Secret | None = None
     secondary_key: Secret | None = None
 
+    @property
+    def type(self) -> str:
+        """As in credential.type."""
+        return "symmetric_key" if self.certificate is None else "x509"
+
 
 def material_of_keys(decoded: Sequence[bytes]) -> Material:
     """Return what decoded keys are made from, the primary first."""

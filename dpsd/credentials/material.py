@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dpsd.connection import Authentication
 from dpsd.credentials.credential import Credential, Leaf, Material, Secret
-from dpsd.credentials.symmetric_files import decode_key, of_keys
+from dpsd.credentials.symmetric_files import decode_key, of_decoded
 from dpsd.credentials.x509_certificate import parse_leaf
 from dpsd.credentials.x509_files import check_not_encrypted, load_pair
 from dpsd.errors import Problem
@@ -36,11 +36,11 @@ class X509Memory(NamedTuple):
 
 def check_material(material: Material, name: str) -> None:
     """Raise Problem `credential-*` unless it is one whole credential; name: what messages call its place."""
-    open_material(material, name, Authentication("unpublished"))
+    open_material(material, name)
 
 
-def open_material(material: Material, name: str, authentication: Authentication) -> Credential:
-    """Open a certificate with its key, or symmetric keys; agents are told `authentication`.
+def open_material(material: Material, name: str) -> Credential:
+    """Open a certificate with its key, or symmetric keys.
 
     Raises Problem `credential-missing`, `-invalid`, `-encrypted` or `-mismatch`. name: what messages call its place.
     """
@@ -48,10 +48,10 @@ def open_material(material: Material, name: str, authentication: Authentication)
         keys = [key.reveal() for key in (material.primary_key, material.secondary_key) if key is not None]
         if material.primary_key is None:
             raise Problem("credential-missing", f"{printable(name)} holds no certificate and no primary key")
-        credential = of_keys([decode_key(key, name) for key in keys])
+        credential = of_decoded([decode_key(key, name) for key in keys])
     else:
         credential = _open_x509(material, name)
-    return credential._replace(authentication=authentication, material=material)
+    return credential._replace(material=material)
 
 
 def _open_x509(material: Material, name: str) -> Credential:
@@ -64,7 +64,7 @@ def _open_x509(material: Material, name: str) -> Credential:
     check_not_encrypted(f"the private key in {name}", material.private_key.reveal())
     x509 = X509Memory(name, leaf, material.certificate, material.private_key)
     x509.arm(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    return Credential(leaf.common_name, leaf.fingerprint, Authentication("unpublished"), x509=x509)
+    return Credential(leaf.common_name, leaf.fingerprint, Authentication("x509"), x509=x509)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dpsd.errors import Problem
 from dpsd.keys.client import ask
 from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
 from dpsd.keys.sources import derive
-from dpsd.places import IDENTITY_SOCKET, Places
+from dpsd.places import Places
 from dpsd.record import same_board
 from dpsd.seal import NONCE_SIZE, SIZE_LIMIT, Header, NewerSealError, Seal, parse_body, parse_seal
 from dpsd.settings import CredentialSettings
@@ -23,11 +23,6 @@ from dpsd.shape import ShapeError
 from dpsd.text import printable
 
 STORE = "sealed"
-PUBLISHED = {
-    "x509": Authentication("x509", store=STORE),
-    "symmetric_key": Authentication("sas", identity_socket=IDENTITY_SOCKET),
-}
-"""By credential.type, what agents are told."""
 
 
 class Unsealed(NamedTuple):
@@ -82,9 +77,11 @@ def unseal(data: bytes, path: str, places: Places) -> Unsealed:
         material = material_of(parts)
     except (ValueError, TypeError) as error:
         raise Problem("seal-damaged", f"{shown} was changed after it was sealed: {printable(error)}") from None
-    credential = open_material(material, path, PUBLISHED.get(header.type, Authentication(header.type)))
+    credential = open_material(material, path)
     if credential.fingerprint != header.fingerprint:
         raise Problem("seal-damaged", f"{shown} holds another credential than it says")
+    if credential.x509 is not None:
+        credential = credential._replace(authentication=Authentication("x509", store=STORE))
     return Unsealed(header, credential)
 
 

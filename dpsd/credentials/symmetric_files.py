@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential, SymmetricKey, material_of_keys
+from dpsd.credentials.credential import Credential, Signer, SymmetricKey, material_of_keys
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem, ProtocolError
 from dpsd.keys.request import FINGERPRINT
@@ -29,18 +29,21 @@ def open_symmetric_files(settings: CredentialSettings, _: Places) -> Credential:
 
 def open_keys(paths: Iterable[str]) -> Credential:
     """Open the keys in these files, the primary first; raises Problem `credential-missing`, `-insecure`, `-invalid`."""
-    return of_keys([load_key(path) for path in paths])
+    return of_decoded([load_key(path) for path in paths])
 
 
-def of_keys(decoded: list[bytes]) -> Credential:
+def of_decoded(decoded: Sequence[bytes]) -> Credential:
     """Return the credential that decoded keys are, the primary first."""
-    keys = tuple(map(SymmetricKey, decoded))
+    return of_keys(*map(SymmetricKey, decoded))._replace(material=material_of_keys(decoded))
+
+
+def of_keys(*keys: Signer) -> Credential:
+    """Return the credential that keys are, the primary first, wherever they are; raises the Problems of their store."""
     return Credential(
         common_name=None,
         fingerprint="symmetric:" + ":".join(key.sign(FINGERPRINT).hex() for key in keys),
         authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
         keys=keys,
-        material=material_of_keys(decoded),
     )
 
 

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import os
 
-from dpsd.connection import Authentication
 from dpsd.credentials.credential import Credential, Signer
+from dpsd.credentials.symmetric_files import of_keys
 from dpsd.firmware import FirmwareKey
 from dpsd.keys.client import HelpedKey
-from dpsd.keys.request import FINGERPRINT
-from dpsd.places import IDENTITY_SOCKET, Places
+from dpsd.places import Places
 from dpsd.settings import FIRMWARE_COMMAND, CredentialSettings
 
 
 def open_symmetric_firmware(settings: CredentialSettings, _: Places) -> Credential:
     """Sign once, to see that the key is there; raises Problem `firmware-*`, and `key-helper-unreachable`."""
-    key = _key(settings)
-    return Credential(
-        common_name=None,
-        fingerprint=f"symmetric:{key.sign(FINGERPRINT).hex()}",
-        authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
-        keys=(key,),
-    )
+    return of_keys(_key(settings))
 
 
 def _key(settings: CredentialSettings) -> Signer:

@@ -77,7 +77,7 @@ def _from_files(given: dict[str, str], found: Effective | None) -> Plaintext:
 
 def _check_type(plaintext: Plaintext, found: Effective | None, store: str) -> None:
     """Raise Problem `credential-invalid` where the configuration wants another credential in this store."""
-    kind = "symmetric_key" if plaintext.material.certificate is None else "x509"
+    kind = plaintext.material.type
     if found is not None and found.config.credential.store == store and found.config.credential.type != kind:
         said = f"credential.type is {found.config.credential.type} in the configuration, and this is {kind}"
         raise Problem("credential-invalid", said, hint="set credential.type first, or seal the other credential")

@@ -157,7 +157,7 @@ def _linked_folder(folder: Path) -> None:
 
 
 def _large(folder: Path) -> None:
-    (folder / "primary_key").write_bytes(MEBIBYTE * 10)
+    (folder / "primary_key").write_bytes(bytes(10 << 20))
 
 
 def _large_archive(folder: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.connection import Authentication
 from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Credential, SymmetricKey
 from dpsd.credentials.material import Material, Secret, check_material, open_material
@@ -17,7 +16,6 @@ from dpsd.settings import CredentialSettings
 from tests.unit.authority import PASSPHRASE, make_certificate, make_key, pem_of, pem_of_key, put_secret
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
 
-SEALED = Authentication("x509", store="sealed")
 CERTIFICATE = pem_of(make_certificate(make_key("ec"), "pi-1"))
 KEY = pem_of_key(make_key("ec"))
 PAIR = Material(CERTIFICATE, Secret(KEY))
@@ -28,8 +26,7 @@ def as_files(folder: Path, material: Material) -> Credential:
     (folder / "pem").write_bytes(material.certificate or b"")
     hidden = (material.private_key, material.primary_key, material.secondary_key)
     key, first, second = (put_secret(folder / str(n), one.reveal()) if one else None for n, one in enumerate(hidden))
-    kind = "x509" if material.certificate else "symmetric_key"
-    return open_credential(CredentialSettings(kind, "files", f"{folder}/pem", key, first, second))
+    return open_credential(CredentialSettings(material.type, "files", f"{folder}/pem", key, first, second))
 
 
 @pytest.mark.parametrize(
@@ -38,14 +35,14 @@ def as_files(folder: Path, material: Material) -> Credential:
     ids=["x509", "keys"],
 )
 def test_it_is_the_same_credential_as_in_files(tmp_path: Path, material: Material) -> None:
-    opened, files = open_material(material, "the seal", SEALED), as_files(tmp_path, material)
+    opened, files = open_material(material, "the seal"), as_files(tmp_path, material)
     assert (opened.common_name, opened.fingerprint) == (files.common_name, files.fingerprint)
     assert [key.sign(b"message") for key in opened.keys] == [key.sign(b"message") for key in files.keys]
-    assert (opened.authentication, opened.material) == (SEALED, material)
+    assert (opened.authentication.type, opened.material) == (files.authentication.type, material)
 
 
 def test_it_arms_a_context_and_leaves_no_descriptor() -> None:
-    x509 = open_material(PAIR, "the seal", SEALED).x509
+    x509 = open_material(PAIR, "the seal").x509
     assert x509 is not None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     before = sorted(Path("/proc/self/fd").iterdir())

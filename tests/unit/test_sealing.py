@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from dpsd import cipher
+from dpsd.connection import Authentication
 from dpsd.credentials import open_credential
 from dpsd.credentials.material import Material, Secret, open_material
-from dpsd.credentials.sealed import PUBLISHED
 from dpsd.errors import Problem
-from dpsd.places import Places
+from dpsd.places import IDENTITY_SOCKET, Places
 from dpsd.publish import publish
 from dpsd.seal import VERSION, Header, parse_body, parse_seal, render_body, render_header
 from dpsd.sealing import seal
@@ -28,6 +28,8 @@ KEYS = CredentialSettings("symmetric_key", "sealed", None, None, None, None)
 PAIR = Material(pem_of(make_certificate(make_key("ec"), "pi-1")), Secret(pem_of_key(make_key("ec"))))
 BOTH = Material(primary_key=Secret(DEVICE_KEY.encode()), secondary_key=Secret(GROUP_KEY.encode()))
 OTHER = Material(primary_key=Secret(GROUP_KEY.encode()))
+AS_X509 = Authentication("x509", store="sealed")
+AS_KEYS = Authentication("sas", identity_socket=IDENTITY_SOCKET)
 
 
 @pytest.fixture
@@ -48,15 +50,17 @@ def refusal(places: Places, code: str) -> Problem:
     return problem
 
 
-@pytest.mark.parametrize(("settings", "material"), [(X509, PAIR), (KEYS, BOTH), (KEYS, OTHER)])
-def test_what_was_sealed_is_opened(places: Places, settings: CredentialSettings, material: Material) -> None:
+@pytest.mark.parametrize(
+    ("settings", "material", "told"), [(X509, PAIR, AS_X509), (KEYS, BOTH, AS_KEYS), (KEYS, OTHER, AS_KEYS)]
+)
+def test_what_was_sealed_is_opened(
+    places: Places, settings: CredentialSettings, material: Material, told: Authentication
+) -> None:
     done = seal(places, material, "file")
     opened = open_credential(settings, places)
     assert done.path == places.sealed
-    assert opened.authentication == PUBLISHED[settings.type]
-    assert (
-        opened.fingerprint == open_material(material, "", opened.authentication).fingerprint == done.header.fingerprint
-    )
+    assert opened.authentication == told
+    assert opened.fingerprint == open_material(material, "").fingerprint == done.header.fingerprint
     secrets = [part.reveal() for part in material if isinstance(part, Secret)]
     assert [part.reveal() for part in opened.material or () if isinstance(part, Secret)] == secrets
     text = Path(places.sealed).read_bytes()
