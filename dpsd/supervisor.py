@@ -31,7 +31,6 @@ from collections.abc import Callable
 
 from dpsd.board import board_details, serial_number
 from dpsd.candidate import promote
-from dpsd.clock import boot_clock
 from dpsd.durable import lock
 from dpsd.errors import EXIT_DONE, NOT_FAILED, Problem, Retry
 from dpsd.history import History
@@ -39,7 +38,7 @@ from dpsd.inputs import configuration_files, unchanged
 from dpsd.journal import NOTICE, log, log_problem
 from dpsd.notify import Notifier
 from dpsd.places import Places
-from dpsd.progress import Carry, Event, Orders, Registered, Renewed, Step, Watch, encode_orders
+from dpsd.progress import Carry, Event, Registered, Renewed, Step, Watch, encode_orders
 from dpsd.publish import keep, lower_flag, prepare_folders, publish, raise_flag
 from dpsd.record import Record, differences, same_board, updated
 from dpsd.recorded import is_released, load_record
@@ -73,11 +72,8 @@ class Supervisor:
         self._unpublished: Record | None = None
         self._ready = False
         self._attempt: Worker | None = None
-        self._forced = False
-        self._carry = Carry()
         self._renewed = False
         self._turns = Turns(places)
-        self._started = boot_clock()
         self._waiting = Wait(self._selector)
         self._refresh_at = 0.0
         self._look_at: float | None = None
@@ -203,9 +199,7 @@ class Supervisor:
         self._renewed = False
         self._waiting.remember([*self._places.configuration, *configuration_files(self._places.configuration)])
         number = self._status.start_attempt()
-        if self._turns.take(self._record, forced=self._forced):
-            self._carry = Carry(transport=self._carry.transport)
-        orders = Orders(self._forced, number == 1, self._started, self._carry, self._turns.candidate)
+        orders = self._turns.take(self._record, first=number == 1)
         try:
             self._attempt = Worker([*self._arguments, f"--orders={encode_orders(orders)}"], self._selector)
         except OSError as error:
@@ -227,7 +221,7 @@ class Supervisor:
         elif isinstance(event, Watch):
             self._waiting.watch(event.signatures)
         elif isinstance(event, Carry):
-            self._carry = event
+            self._turns.carry = event
         elif isinstance(event, Renewed):
             self._renewed = True
         elif isinstance(event, Registered):
@@ -264,7 +258,6 @@ class Supervisor:
 
     def _publish(self, record: Record) -> None:
         """Become ready by a new record; one that the disk does not take is kept for the next try."""
-        owed = self._carry if self._carry.check_hub else Carry()
         try:
             self._become_ready(record)
         except Problem as problem:
@@ -272,9 +265,10 @@ class Supervisor:
             raise
         self._history.succeeded()
         self._flush_history()
-        self._carry, self._forced, self._unpublished = owed, False, None
+        self._unpublished = None
+        self._turns.settle()
         self._waiting.remember(list(record.inputs))
-        if owed.check_hub or self._turns.hold(record):
+        if self._turns.hold(record):
             self._waiting.try_in(0)
         elif not unchanged(record.inputs):
             self._waiting.try_in(LOOK_INTERVAL)
@@ -321,8 +315,8 @@ class Supervisor:
         whether the certificate's end has come near."""
         problem = self._waiting.problem
         self._look_at = from_now(READY_LOOK_INTERVAL if problem is None else LOOK_INTERVAL)
-        if self._ready:
-            self._status.certificate(None if self._record is None else self._record.validity)
+        if self._ready and self._record is not None:
+            self._status.certificate(self._record.validity)
         if problem is not None:
             self._look_around(problem)
         elif self._attempt is None and self._waiting.is_idle and self._waiting.files_changed():
@@ -332,7 +326,7 @@ class Supervisor:
         """While waiting: try again when something changed that decides, and keep STATUS= fresh."""
         now = time.monotonic()
         if self._waiting.files_changed():
-            self._judge_anew()
+            self._turns.begin_anew()
             self._try_again()
         elif self._waiting.clock_was_set():
             self._try_again()
@@ -340,23 +334,18 @@ class Supervisor:
             self._refresh_at = now + REFRESH_INTERVAL
             self._status.waiting(problem, self._waiting.seconds_left())
 
-    def _judge_anew(self) -> None:
-        """Whatever changed, the present credential comes first."""
-        self._carry = self._carry._replace(operation_id=None)
-        self._turns.begin_anew()
-
     def _try_again(self) -> None:
         self._waiting.end()
         if not self._locked:
             self._begin()
-        elif self._unpublished is not None and not self._forced and self._is_of_today(self._unpublished):
+        elif self._unpublished is not None and not self._turns.forced and self._is_of_today(self._unpublished):
             self._publish_again(self._unpublished)
         else:
             self._start_attempt()
 
     def _publish_again(self, record: Record) -> None:
         try:
-            if self._carry.check_hub:
+            if self._turns.carry.check_hub:
                 keep(record, self._places)
                 self._record, self._unpublished = record, None
                 self._start_attempt()
@@ -373,15 +362,15 @@ class Supervisor:
         if numbers & {signal.SIGTERM, signal.SIGINT}:
             self._exit_status = EXIT_DONE
         else:
-            self._again(forced=self._forced or signal.SIGUSR1 in numbers)
+            self._again(forced=self._turns.forced or signal.SIGUSR1 in numbers)
 
     def _again(self, *, forced: bool) -> None:
         """Start afresh now; a running attempt knows nothing of what changed, so it is ended."""
         if self._ready and not forced:
             self._notifier.reloading()
         self._end_attempt()
-        self._forced = forced
-        self._judge_anew()
+        self._turns.forced = forced
+        self._turns.begin_anew()
         self._waiting.forget_failures()
         self._try_again()
 

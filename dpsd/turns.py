@@ -1,4 +1,5 @@
-"""Whose turn the next attempt is: the present credential's, or that of a newly sealed one, the candidate. Floor 4.
+"""What the next attempt is told, and whose turn it is: the present credential's, or that of a newly sealed one, the
+candidate. Floor 4.
 
 The candidate is tried once the device is ready by the present credential, and again after the time that the class of
 what went wrong gives. Where the present one is refused or unusable, they take turns.
@@ -7,28 +8,45 @@ what went wrong gives. Where the present one is refused or unusable, they take t
 from __future__ import annotations
 
 from dpsd.candidate import exists, has_candidate
+from dpsd.clock import boot_clock
 from dpsd.errors import Problem, Retry
 from dpsd.places import Places
+from dpsd.progress import Carry, Orders
 from dpsd.record import Record
 
 
 class Turns:
-    """candidate: whether the last attempt was the candidate's."""
+    """carry: what the last attempt left for the next. forced: the next registers whatever the record says, and is the
+    present credential's."""
 
     def __init__(self, places: Places) -> None:
-        self.candidate = False
+        self.carry = Carry()
+        self.forced = False
         self._places = places
+        self._started = boot_clock()
+        self._is_candidates = False
         self._next = False
         self._present_holds = False
 
-    def take(self, record: Record | None, *, forced: bool) -> bool:
-        """Start the next attempt; tell whether it is for another credential than the last. forced: for the present."""
-        before = self.candidate
-        self.candidate = self._next and not forced and self._waits(record)
-        return self.candidate != before
+    def take(self, record: Record | None, *, first: bool) -> Orders:
+        """Return the orders of the next attempt. Of what another credential's attempt left, only the transport counts.
+
+        first: it is the first since the daemon's start.
+        """
+        before = self._is_candidates
+        self._is_candidates = self._next and not self.forced and self._waits(record)
+        if self._is_candidates != before:
+            self.carry = Carry(transport=self.carry.transport)
+        return Orders(self.forced, first, self._started, self.carry, self._is_candidates)
+
+    def settle(self) -> None:
+        """The last attempt did what it was to do, but for trying the hub where that is still owed."""
+        self.carry, self.forced = self.carry if self.carry.check_hub else Carry(), False
 
     def hold(self, record: Record) -> bool:
-        """The device is ready by this record; tell whether a candidate is to be tried now."""
+        """The device is ready by this record; tell whether an attempt is due: for its hub, or with a candidate."""
+        if self.carry.check_hub:
+            return True
         self._present_holds, self._next = True, has_candidate(record, self._places)
         return self._next
 
@@ -36,11 +54,12 @@ class Turns:
         """An attempt failed; tell whether the candidate is to be tried at once, in the place of the present one."""
         if problem.kind.retry not in (Retry.REFUSED, Retry.CONFIGURATION):
             return False
-        self._next = self._present_holds or not self.candidate
-        return self._next and not self.candidate and self._waits(record)
+        self._next = self._present_holds or not self._is_candidates
+        return self._next and not self._is_candidates and self._waits(record)
 
     def begin_anew(self) -> None:
-        """Something changed: the present credential comes first."""
+        """Something changed: the present credential comes first, with an operation of its own."""
+        self.carry = self.carry._replace(operation_id=None)
         self._next = self._present_holds = False
 
     def _waits(self, record: Record | None) -> bool:

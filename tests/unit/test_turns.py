@@ -1,4 +1,4 @@
-"""The present credential and a newly sealed one, and whose turn it is."""
+"""Whose turn the next attempt is, the present credential's or a newly sealed one's, and what it is told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from dpsd.errors import Problem
 from dpsd.places import Places
+from dpsd.progress import Carry
 from dpsd.publish import prepare_folders
 from dpsd.record import Record
 from dpsd.turns import Turns
@@ -25,42 +26,64 @@ def places(tmp_path: Path) -> Places:
     return found
 
 
-def taken(turns: Turns, record: Record | None, *, forced: bool) -> tuple[bool, bool]:
-    """Take a turn: whether it is another one's than the last, and whether it is the candidate's."""
-    return turns.take(record, forced=forced), turns.candidate
+def is_candidates(turns: Turns, record: Record | None = None) -> bool:
+    """Take a turn; tell whether it is the candidate's."""
+    return turns.take(record, first=False).candidate
 
 
 def test_the_candidate_follows_once_the_device_is_ready_and_again_after_a_refusal(places: Places) -> None:
     turns, record = Turns(places), RECORD._replace(inputs={places.sealed: {}})
-    assert taken(turns, record, forced=False) == (False, False)
+    assert not is_candidates(turns, record)
     assert turns.hold(record)
-    assert taken(turns, record, forced=False) == (True, True)
+    assert is_candidates(turns, record)
     for problem in (REFUSED, OFFLINE, REFUSED):
         assert not turns.fail(problem, record)
-        assert taken(turns, record, forced=False) == (False, True)
+        assert is_candidates(turns, record)
 
 
 def test_where_the_present_one_is_refused_they_take_turns(places: Places) -> None:
-    turns, seen = Turns(places), []
-    for _ in range(4):
-        turns.take(None, forced=False)
-        seen.append((turns.candidate, turns.fail(REFUSED, None)))
+    turns = Turns(places)
+    seen = [(is_candidates(turns), turns.fail(REFUSED, None)) for _ in range(4)]
     assert seen == [(False, True), (True, False)] * 2
 
 
 def test_a_network_that_is_down_is_nobodys_turn(places: Places) -> None:
     turns = Turns(places)
-    turns.take(None, forced=False)
+    assert not is_candidates(turns)
     assert not turns.fail(OFFLINE, None)
-    assert taken(turns, None, forced=False) == (False, False)
+    assert not is_candidates(turns)
 
 
 def test_what_is_forced_or_changed_is_the_present_ones(places: Places) -> None:
     turns, record = Turns(places), RECORD._replace(inputs={places.sealed: {}})
     turns.hold(record)
-    assert taken(turns, record, forced=True) == (False, False)
+    turns.forced = True
+    assert not is_candidates(turns, record)
+    turns.forced = False
     turns.begin_anew()
-    assert taken(turns, record, forced=False) == (False, False)
+    assert not is_candidates(turns, record)
+
+
+def test_what_an_attempt_left_is_not_for_the_other_credential(places: Places) -> None:
+    turns = Turns(places)
+    turns.carry = Carry(operation_id="5.a", transport="websocket")
+    assert turns.take(None, first=True).carry == turns.carry
+    turns.fail(REFUSED, None)
+    assert turns.take(None, first=False).carry == Carry(transport="websocket")
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        (Carry(operation_id="5.a", transport="websocket"), Carry()),
+        (Carry(check_hub=True, refused_since=7), Carry(check_hub=True, refused_since=7)),
+    ],
+)
+def test_a_success_leaves_only_a_hub_that_is_still_to_be_tried(places: Places, left: Carry, kept: Carry) -> None:
+    turns = Turns(places)
+    turns.carry, turns.forced = left, True
+    turns.settle()
+    assert (turns.carry, turns.forced, turns.hold(RECORD)) == (kept, False, kept.check_hub)
 
 
 def test_another_store_has_no_candidate(places: Places) -> None:
