@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 
-from dpsd.durable import Held, load, lock, move, remove
+from dpsd.durable import Held, keep_aside, load, lock, move, remove, set_aside
 from dpsd.places import Places
 from dpsd.record import Record
 from dpsd.recorded import peek_record
-from dpsd.seal import SIZE_LIMIT, parse_seal
+from dpsd.seal import SIZE_LIMIT, NewerSealError, parse_seal
 from dpsd.shape import ShapeError
 
 
@@ -44,9 +44,23 @@ def place_for(fingerprint: str, places: Places) -> str:
     if present == fingerprint:
         return places.sealed
     if record is not None and present == record.binding.credential:
+        _set_aside_unreadable(places.candidate)
         return places.candidate
+    _set_aside_unreadable(places.candidate)
     remove(places.candidate)
+    _set_aside_unreadable(places.sealed)
     return places.sealed
+
+
+def _set_aside_unreadable(path: str) -> None:
+    """Let a seal be replaced that this program cannot read; one of a newer program is never destroyed."""
+    try:
+        parse_seal(load(path, SIZE_LIMIT) or b"")
+    except NewerSealError:
+        keep_aside(path)
+    except ShapeError:
+        if os.path.lexists(path):
+            set_aside(path)
 
 
 def promote(record: Record, places: Places) -> None:

@@ -82,7 +82,7 @@ PROBLEMS: dict[str, Kind] = {
     "credential-mismatch": _local("put the private key that belongs to the certificate in place"),
     "token-missing": _network("plug the token in; to see which are there: pkcs11-tool --module MODULE --list-slots"),
     "token-unusable": _local(
-        "install the module and pkcs11-provider (Debian 12: from backports), then: sudo systemctl reload dpsd"
+        "install the module and pkcs11-provider (Debian 12: from backports), then: sudo dpsctl reprovision"
     ),
     "token-pin-refused": _local(
         "mend pin_file; to try a PIN by hand: pkcs11-tool --module MODULE --login --list-objects"
@@ -99,14 +99,17 @@ PROBLEMS: dict[str, Kind] = {
     "seal-missing": _local(f"seal a credential on this device: {_SEAL}"),
     "seal-damaged": _local(f"seal the credential again: {_SEAL}"),
     "seal-newer": _local(f"install the version of dpsd that wrote it, or seal the credential again: {_SEAL}"),
-    "seal-other-board": _local("put the card back into its board, or seal a credential of this board's own"),
+    "seal-other-board": _local(
+        "put the card back into its board; or start over on this one: sudo systemctl stop dpsd, "
+        "sudo dpsctl reset --credential --yes, and seal a credential of its own"
+    ),
     "key-source-missing": _local(
-        f"bring it back, then: sudo systemctl reload dpsd; or seal the credential again: {_SEAL}"
+        f"bring it back, then: sudo dpsctl reprovision; or seal the credential again: {_SEAL}"
     ),
     "key-source-changed": _local(
-        f"bring it back, then: sudo systemctl reload dpsd; or seal the credential again: {_SEAL}"
+        f"bring it back, then: sudo dpsctl reprovision; or seal the credential again: {_SEAL}"
     ),
-    "key-source-failed": _network("see what it says, and: sudo dpsctl seal --check"),
+    "key-source-failed": _network(f"mend what it says; or seal the credential again: {_SEAL}"),
     "key-helper-unreachable": _network("see why it does not answer: systemctl status dpsd-keys.socket"),
     "certificate-not-yet-valid": _network("check the board's clock; if it is right, check the certificate's dates"),
     "certificate-expired": Kind(

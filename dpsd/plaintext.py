@@ -44,6 +44,8 @@ def from_text(text: bytes) -> Plaintext:
     """
     if len(text) > SIZE_LIMIT:
         raise Problem("credential-invalid", f"standard input has more than {SIZE_LIMIT} bytes")
+    if not text.strip():
+        raise Problem("credential-missing", "standard input is empty", hint="see what the command before it says")
     if b"-----BEGIN" not in text:
         primary, *secondary = text.split() or [b""]
         if len(secondary) > 1:

@@ -61,11 +61,21 @@ def renew(places: Places, pair: Pair, certificate: str, private_key: str | None,
         if private_key is not None:
             _stage(pair.private_key, pair.staged.private_key, load_secret(private_key, SIZE_LIMIT))
         record = _register(places, pair, report)
-    except BaseException:
+    except BaseException as error:
         discard(pair)
+        if isinstance(error, Problem):
+            raise _naming(error, {pair.staged.certificate: certificate, pair.staged.private_key: private_key}) from None
         raise
     finish(places, pair)
     return record
+
+
+def _naming(problem: Problem, given: dict[str, str | None]) -> Problem:
+    """Name the files that were given: what is staged is gone."""
+    said = problem.sentence
+    for staged, path in given.items():
+        said = said.replace(printable(staged), printable(path)) if path is not None else said
+    return problem.amended(said)
 
 
 def check_folders(pair: Pair, places: Places) -> None:

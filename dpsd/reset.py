@@ -89,7 +89,8 @@ def imports(places: Places) -> list[str]:
 def seals(places: Places) -> list[str]:
     """Return what sealing writes for the daemon, whose user can let their folder lead anywhere: not for root."""
     written = [places.candidate, places.sealed]
-    return [*map(newborn, written), *written]
+    aside = [path for seal in written for path in (unusable(seal), *kept_aside(seal))]
+    return [*map(newborn, written), *aside, *written]
 
 
 def key_files(places: Places) -> list[str]:

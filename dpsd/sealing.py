@@ -18,15 +18,16 @@ from dpsd.cipher import encrypt
 from dpsd.credentials.credential import Material
 from dpsd.credentials.material import open_material
 from dpsd.credentials.sealed import Unsealed, derived, load_seal, parts_of, unseal
-from dpsd.durable import commit
+from dpsd.durable import commit, kept_aside, load, remove
 from dpsd.errors import Problem
 from dpsd.keys.client import ask
 from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
-from dpsd.keys.sources import prepare
+from dpsd.keys.sources import FILES, prepare
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
 from dpsd.publish import prepare_folders
-from dpsd.seal import NONCE_SIZE, Header, render_body, render_header
+from dpsd.seal import NONCE_SIZE, SIZE_LIMIT, Header, parse_seal, render_body, render_header
+from dpsd.shape import ShapeError
 from dpsd.text import printable
 
 
@@ -49,8 +50,11 @@ def seal(places: Places, material: Material, source: str | None = None) -> Seale
     fingerprint = open_material(material, "the credential").fingerprint
     with as_owner(places):
         prepare_folders(places)
+    present = _present_source(places)
     with _rights_for_keys(places):
         chosen, passed = _choose(places, source)
+        if present in passed:
+            raise passed[present].amended(hint=f"{passed[present].hint}; or name a weaker one: --source {chosen}")
         header, data = _render(places, material, chosen, fingerprint)
         unseal(data, "the new seal", places)
     with as_owner(places), exchanging(places):
@@ -68,6 +72,23 @@ def reseal(places: Places, source: str | None = None) -> Sealed:
         present = unseal(data, places.sealed, places).credential
     assert present.material is not None, "it was opened from memory"
     return seal(places, present.material, source)
+
+
+def forget_keys(places: Places) -> Iterator[str]:
+    """Remove the secrets that nothing is sealed by any more, and yield each path; raises Problem `state-unwritable`."""
+    with as_owner(places):
+        texts = [load(path, SIZE_LIMIT) for path in (places.sealed, places.candidate)]
+        others = [*kept_aside(places.sealed), *kept_aside(places.candidate)]
+    try:
+        used = {parse_seal(text).header.source for text in texts if text is not None}
+    except ShapeError:
+        return
+    with _rights_for_keys(places):
+        for source, name in () if others else FILES.items():
+            path = f"{places.keys}/{name}"
+            if source not in used and os.path.lexists(path):
+                remove(path)
+                yield path
 
 
 def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
@@ -124,6 +145,15 @@ def _choose(places: Places, source: str | None) -> tuple[str, dict[str, Problem]
             return one, passed
     _try(last, places)
     return last, passed
+
+
+def _present_source(places: Places) -> str | None:
+    """Return by what the present credential is sealed: nothing weaker takes its place without being asked for."""
+    with as_owner(places):
+        try:
+            return parse_seal(load(places.sealed, SIZE_LIMIT) or b"").header.source
+        except ShapeError:
+            return None
 
 
 def _try(source: str, places: Places) -> None:

@@ -14,6 +14,9 @@ from dpsd.places import Places
 from dpsd.progress import Carry, Orders
 from dpsd.record import Record
 
+_NOT_OPENED = frozenset({"key-source-failed", "key-helper-unreachable", "firmware-failed"})
+"""Codes that mend themselves, or not: the credential cannot be opened for now, and nobody was asked."""
+
 
 class Turns:
     """carry: what the last attempt left for the next. forced: the next registers whatever the record says, and is the
@@ -52,7 +55,7 @@ class Turns:
 
     def fail(self, problem: Problem, record: Record | None) -> bool:
         """An attempt failed; tell whether the candidate is to be tried at once, in the place of the present one."""
-        if problem.kind.retry not in (Retry.REFUSED, Retry.CONFIGURATION):
+        if problem.kind.retry not in (Retry.REFUSED, Retry.CONFIGURATION) and problem.code not in _NOT_OPENED:
             return False
         self._next = self._present_holds or not self._is_candidates
         return self._next and not self._is_candidates and self._waits(record)

@@ -72,8 +72,7 @@ def _path(name: str) -> str:
     folder = credentials_folder()
     path = f"{folder}/{name}"
     if not os.path.exists(path):
-        hint = (
-            f"add LoadCredential={name} to dpsd.service, as dpsd.toml(5) shows, and: systemctl restart --no-block dpsd"
-        )
+        hint = f"put it there by: sudo dpsctl seal --systemd, or by LoadCredential={name} as dpsd.toml(5) shows; then: "
+        hint += "sudo systemctl restart --no-block dpsd"
         raise Problem("credential-missing", f"systemd gave no {name} in {printable(folder)}", hint=hint)
     return path

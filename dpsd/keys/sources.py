@@ -69,7 +69,11 @@ def files(folder: str) -> list[str]:
 
 
 def _firmware(_: str, message: bytes) -> bytes:
-    return FirmwareKey(FIRMWARE_COMMAND, FIRMWARE_KEY).sign(message)
+    try:
+        return FirmwareKey(FIRMWARE_COMMAND, FIRMWARE_KEY).sign(message)
+    except Problem as problem:
+        missing = problem.code == "firmware-missing"  # credential.firmware_command is not for seals
+        raise problem.amended(hint="install the command: apt-get install rpifwcrypto" if missing else None) from None
 
 
 def _file(folder: str, message: bytes) -> bytes:

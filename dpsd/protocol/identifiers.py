@@ -63,7 +63,11 @@ def check_template(template: str, *, x509: bool) -> None:
     if "cn" in names and not x509:
         said = f"{shown}: only a certificate has a common name"
         raise Problem("registration-id-invalid", said, hint="use {serial} or {mac:eth0} instead of {cn}")
-    check_registration_id(_PLACEHOLDER.sub("0", template), x509=x509)
+    filled = _PLACEHOLDER.sub("0", template)
+    if names and filled != filled.lower():
+        said, hint = f"{shown} has upper-case letters", "write all letters outside of braces in lower case"
+        raise Problem("registration-id-invalid", said, hint=hint)
+    check_registration_id(filled, x509=x509)
 
 
 def fill_template(template: str, value_of: Callable[[str, str], str]) -> str:

@@ -11,6 +11,7 @@ from dpsd.ownership import act_as_owner, as_owner
 from dpsd.places import Places
 from dpsd.recorded import peek_record
 from dpsd.renewal import Pair, check_folders, check_name, configured, finish, forget, is_pending, renew
+from dpsd.text import printable
 from dpsd.verbs.seal import seal_files
 
 
@@ -41,6 +42,7 @@ def run(arguments: Arguments) -> int:
         act_as_owner(places)
         publish_renewed(places)
         print(f"renewed: {record.connection.device_id} at {record.connection.iothub_hostname}")
+        _tell_what_stays(private_key)
     return EXIT_DONE
 
 
@@ -52,3 +54,9 @@ def _renew_seal(certificate: str, private_key: str | None, places: Places) -> No
         present = peek_record(places)
     check_name(certificate, present)
     seal_files({"certificate": certificate, "private_key": private_key}, places)
+    _tell_what_stays(private_key)
+
+
+def _tell_what_stays(private_key: str | None) -> None:
+    if private_key is not None:
+        print(f"{printable(private_key)} is still there, with the new key in it: remove it, and its copies")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+
+from dpsd.credentials.systemd_credentials import DROP_IN
 from dpsd.door import Arguments, UsageError
 from dpsd.errors import EXIT_DONE
 from dpsd.reset import FLASH, plan, reset
@@ -16,5 +19,7 @@ def run(arguments: Arguments) -> int:
         raise UsageError("nothing was removed; to remove it, add --yes")
     for path in reset(arguments.places, credential=credential):
         print(f"removed {printable(path)}", flush=True)
+        if path == DROP_IN:
+            subprocess.run(["systemctl", "daemon-reload"], check=False)
     print(f"done; {FLASH}")
     return EXIT_DONE

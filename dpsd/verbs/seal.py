@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 from dpsd.config import Effective
+from dpsd.credentials.material import check_material
 from dpsd.credentials.sealed import Unsealed
 from dpsd.daemon import ask_to_look
 from dpsd.door import Arguments, UsageError
@@ -27,7 +28,7 @@ from dpsd.plaintext import (
     remove_secrets,
 )
 from dpsd.reset import FLASH
-from dpsd.sealing import Sealed, check, discard, reseal, seal
+from dpsd.sealing import Sealed, check, discard, forget_keys, reseal, seal
 from dpsd.text import printable
 
 _ALONE = ("--check", "--reseal", "--discard")
@@ -42,6 +43,8 @@ def run(arguments: Arguments) -> int:
         raise UsageError(f"one of: files, - for standard input, {', '.join(_ALONE)}")
     if arguments.options.get("--source", SOURCES[0]) not in SOURCES:
         raise UsageError(f"--source is one of: {' '.join(SOURCES)}")
+    if asked and arguments.has("--systemd"):
+        raise UsageError(f"{asked[0]} is for what dpsd seals; what systemd has is replaced by sealing it again")
     if asked:
         _ACTIONS[asked[0]](arguments)
         return EXIT_DONE
@@ -76,7 +79,8 @@ def _from_files(given: dict[str, str], found: Effective | None) -> Plaintext:
 
 
 def _check_type(plaintext: Plaintext, found: Effective | None, store: str) -> None:
-    """Raise Problem `credential-invalid` where the configuration wants another credential in this store."""
+    """Raise Problem `credential-*` where it is none, or the configuration wants another one in this store."""
+    check_material(plaintext.material, "what was given")
     kind = plaintext.material.type
     if found is not None and found.config.credential.store == store and found.config.credential.type != kind:
         said = f"credential.type is {found.config.credential.type} in the configuration, and this is {kind}"
@@ -167,6 +171,11 @@ def _described(path: str, unsealed: Unsealed) -> list[str]:
 
 def _reseal(arguments: Arguments) -> None:
     _show_sealed(reseal(arguments.places, arguments.options.get("--source")), arguments.places)
+    gone = list(forget_keys(arguments.places))
+    for path in gone:
+        print(f"removed {printable(path)}, which opened the earlier seal")
+    if gone:
+        print(FLASH)
     _tell_daemon(arguments.places)
 
 

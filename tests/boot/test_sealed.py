@@ -93,6 +93,19 @@ def test_the_strongest_source_is_taken_and_another_can_take_over(waiting: Machin
     eventually(lambda: waiting.is_active("dpsd.service"), "provisioned", within=60)
 
 
+def test_nothing_weaker_takes_over_unasked(waiting: Machine) -> None:
+    waiting.run("dpsctl", "seal", *FILES)
+    command = waiting.root / "usr/bin/rpi-fw-crypto"
+    command.write_text("#!/bin/sh\nexit 1\n")
+    refused = waiting.attempt("dpsctl", "seal", *another(waiting.root))
+    assert "dpsd: firmware-failed: " in refused.output and "--source systemd" in refused.output
+    add_firmware(waiting.root)
+    waiting.run("dpsctl", "seal", "--reseal", "--source=file")
+    said = waiting.run("dpsctl", "seal", "--reseal", "--source=rpi-firmware")
+    assert "removed /var/lib/dpsd-keys/file.key, which opened the earlier seal" in said
+    assert "source: rpi-firmware\n" in waiting.run("dpsctl", "seal", "--check")
+
+
 def test_another_machine_id_is_named_and_costs_systemd_nothing(waiting: Machine) -> None:
     waiting.run("dpsctl", "seal", *FILES, "--source=systemd")
     eventually(lambda: waiting.is_active("dpsd.service"), "provisioned", within=60)

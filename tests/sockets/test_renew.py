@@ -102,6 +102,7 @@ def test_what_is_refused_leaves_the_old_pair(board: Board, old: Issued, code: st
     ended = board.dpsctl(*prepare(board))
     assert f"dpsd: {code}: " in ended.stderr
     assert ended.returncode == status
+    assert ".new" not in ended.stderr, "what is staged is gone"
     assert (pair_of(board), (board.state / "private/assignment.json").read_bytes()) == before
     assert left_over(board) == []
 

@@ -45,6 +45,10 @@ def test_a_configured_key_is_sealed_and_goes_once_nothing_names_it(board: Board)
     assert board.emulator.lines()[since:] == [], "it is the same credential"
 
 
+def test_what_systemd_has_is_not_asked_of_the_seal(board: Board) -> None:
+    assert board.dpsctl("seal", "--systemd", "--check").returncode == 2
+
+
 def test_a_pair_from_files_and_what_is_said_of_it(board: Board) -> None:
     board.use_certificate()
     source = board.emulator.device("x509-group")
@@ -83,7 +87,7 @@ def test_standard_input_brings_a_pair_or_a_key(board: Board) -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("", "credential-invalid"),
+        ("\n", "credential-missing"),
         ("short", "credential-invalid"),
         ("a b c", "credential-invalid"),
         ("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n", "credential-invalid"),

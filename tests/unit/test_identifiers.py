@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dpsd.protocol.identifiers import (
     Endpoint,
     check_registration_id,
+    check_template,
     is_device_id,
     is_host_name,
     is_id_scope,
@@ -88,6 +89,11 @@ def test_an_allowed_registration_id_passes(registration_id: str) -> None:
 def test_a_registration_id_that_dps_would_refuse_is_refused(registration_id: str, said: str) -> None:
     problem = problem_of("registration-id-invalid", lambda: check_registration_id(registration_id, x509=True))
     assert said in problem.sentence
+
+
+def test_an_upper_case_template_is_shown_as_it_was_written() -> None:
+    problem = problem_of("registration-id-invalid", lambda: check_template("X{serial}", x509=False))
+    assert problem.sentence == "'X{serial}' has upper-case letters" and "lower case" in problem.hint
 
 
 def test_an_upper_case_registration_id_is_answered_with_the_repaired_one() -> None:

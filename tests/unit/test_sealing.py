@@ -152,14 +152,14 @@ def test_another_kind_of_credential_is_named(places: Places) -> None:
 
 
 def test_a_body_with_a_strange_part_is_refused(places: Places) -> None:
-    path, parts = sealed(places), render_body({"primary_key": DEVICE_KEY.encode(), "strange": b""})
+    path, parts = sealed(places), render_body({"primary_key": DEVICE_KEY.encode(), "oddly": b""})
     header = parse_seal(path.read_bytes()).header
     from dpsd.credentials.sealed import derived
 
     clear = render_header(header)
     secret = derived("file", header.salt, places)[0]
     path.write_bytes(clear + cipher.encrypt(secret, header.salt, header.nonce, clear, parts))
-    refusal(places, "seal-damaged")
+    assert "oddly" not in refusal(places, "seal-damaged").sentence
 
 
 def test_a_material_that_is_no_credential_is_not_sealed(places: Places) -> None:
@@ -208,6 +208,15 @@ def test_the_same_one_sealed_again_takes_its_place(places: Places) -> None:
 def test_one_that_has_not_provisioned_is_replaced(places: Places) -> None:
     sealed(places)
     assert seal(places, OTHER, "file").path == places.sealed
+
+
+def test_what_a_newer_program_sealed_is_kept_when_another_one_is_sealed(places: Places) -> None:
+    provisioned(places)
+    forge(places, dpsd_seal=VERSION + 1)
+    newer = Path(places.sealed).read_bytes()
+    assert seal(places, OTHER, "file").path == places.sealed
+    assert Path(f"{places.sealed}.newer-1").read_bytes() == newer
+    assert len(open_credential(KEYS, places).keys) == 1
 
 
 def test_a_candidate_that_made_the_record_takes_the_place_of_the_old_one(places: Places) -> None:

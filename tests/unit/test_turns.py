@@ -54,6 +54,12 @@ def test_a_network_that_is_down_is_nobodys_turn(places: Places) -> None:
     assert not is_candidates(turns)
 
 
+def test_where_the_present_one_cannot_be_opened_for_now_they_take_turns(places: Places) -> None:
+    turns, problem = Turns(places), Problem("key-source-failed", "no answer")
+    seen = [(is_candidates(turns), turns.fail(problem, None)) for _ in range(4)]
+    assert seen == [(False, True), (True, False)] * 2
+
+
 def test_what_is_forced_or_changed_is_the_present_ones(places: Places) -> None:
     turns, record = Turns(places), RECORD._replace(inputs={places.sealed: {}})
     turns.hold(record)
