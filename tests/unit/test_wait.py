@@ -95,8 +95,10 @@ def test_who_tries_soon_without_a_problem_is_not_idle(wait: Wait) -> None:
     assert wait.is_idle
     wait.try_in(2)
     assert (wait.is_idle, wait.problem, 0 < seconds_to_its_moment(wait) <= 2) == (False, None, True)
-    wait.end()
-    assert wait.is_idle and wait.moment is None
+    for problem in (MISSING, REFUSED):
+        wait.begin(problem)
+        wait.end()
+        assert wait.is_idle
 
 
 def test_routes_are_heard_of_only_while_the_network_or_the_clock_is_waited_for() -> None:
