@@ -18,7 +18,7 @@ from dpsd.device import Device, open_device
 from dpsd.errors import Problem, Retry
 from dpsd.mounts import volatile_kind
 from dpsd.places import Places
-from dpsd.progress import Carry, Done, Noted, Orders, Registered, Renewed, Step, Watch
+from dpsd.progress import Carry, Done, Orders, Registered, Renewed, Step, Watch
 from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
@@ -185,11 +185,10 @@ def _is_refused_for_good(device: Device, carry: Carry) -> bool:
 
 
 def _register(device: Device, previous: Record | None, orders: Orders, report: Report) -> Done:
-    noted = Noted(orders.carry, report)
-    assignment, secondary = register(device, orders.carry, noted)
+    assignment, transport, secondary = register(device, orders.carry, report)
     if previous is not None and _same(previous, assignment):
         assignment = _recorded_assignment(previous)
-    record = _record(device, assignment, noted.carry.transport, secondary)
+    record = _record(device, assignment, transport, secondary)
     check = device.config.hub.check
     report(Carry(check_hub=check != "off"))
     if check != "before-ready":

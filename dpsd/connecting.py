@@ -10,14 +10,17 @@ first one the next time.
 from __future__ import annotations
 
 import ssl
-from typing import NamedTuple
+from collections.abc import Callable, Container
+from typing import NamedTuple, TypeVar
 
 from dpsd.alarm import TimeUp
-from dpsd.credentials.credential import Credential
+from dpsd.clock import wall_clock
+from dpsd.credentials.credential import Credential, Signer
 from dpsd.dialing import Dial, make_dial
 from dpsd.errors import Problem
 from dpsd.mqtt import Session, Stream
 from dpsd.progress import Step
+from dpsd.protocol import sas
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.settings import Network
 from dpsd.steps import STEP_LIMIT, Report, step
@@ -40,6 +43,33 @@ class Login(NamedTuple):
     client_id: str
     username: str
     password: str | None
+
+
+Result = TypeVar("Result")
+
+
+def with_either_key(
+    credential: Credential, refusals: Container[str], report: Report, deed: Callable[[Signer | None], Result]
+) -> tuple[Result, bool]:
+    """Return what `deed` returns, and whether that was with the secondary key.
+
+    It gets None where the certificate proves the device, or the primary key; and the secondary key, where there is one,
+    when it raises a Problem of one of the codes in `refusals`. Raises what it raises.
+    """
+    *primary, last = credential.keys or (None,)
+    for key in primary:
+        try:
+            return deed(key), False
+        except Problem as problem:
+            if problem.code not in refusals:
+                raise
+        report(Step("the primary key is not accepted, trying the secondary key"))
+    return deed(last), bool(primary)
+
+
+def password(key: Signer | None, resource: str, lifetime: int, key_name: str | None = None) -> str | None:
+    """Return a SAS token for `resource` that is valid for `lifetime` seconds; None without a key."""
+    return None if key is None else sas.encode_token(resource, int(wall_clock()) + lifetime, key.sign, key_name)
 
 
 def open_session(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
-from dpsd.clock import wall_clock
-from dpsd.connecting import Login, open_session
+from dpsd.connecting import Login, open_session, password, with_either_key
 from dpsd.connection import Connection
 from dpsd.credentials.credential import Signer
 from dpsd.device import Device
@@ -41,19 +41,15 @@ def check_hub(device: Device, connection: Connection, report: Report) -> str:
 
 def _log_in(device: Device, connection: Connection, report: Report) -> str:
     """Log in with the certificate, or with one of the keys."""
-    keys: tuple[Signer | None, ...] = device.credential.keys or (None,)
-    for key in keys[:-1]:
-        try:
-            return _log_in_with(key, device, connection, report)
-        except Problem as problem:
-            if problem.code != "hub-refused":
-                raise
-    return _log_in_with(keys[-1], device, connection, report)
+    log_in = partial(_log_in_with, device, connection, report)
+    transport, _ = with_either_key(device.credential, ("hub-refused",), report, log_in)
+    return transport
 
 
-def _log_in_with(key: Signer | None, device: Device, connection: Connection, report: Report) -> str:
+def _log_in_with(device: Device, connection: Connection, report: Report, key: Signer | None) -> str:
     mqtt = connection.mqtt
-    login = Login(mqtt.client_id, mqtt.username, _password(key, connection))
+    token = password(key, sas.hub_resource(connection.iothub_hostname, connection.device_id), TOKEN_LIFETIME)
+    login = Login(mqtt.client_id, mqtt.username, token)
     try:
         endpoint, network = Endpoint(mqtt.host, DPS_PORT), device.config.network
         session = open_session(endpoint, network, device.credential, login, report, mqtt.transport)
@@ -64,10 +60,3 @@ def _log_in_with(key: Signer | None, device: Device, connection: Connection, rep
             raise
         raise Problem(code, problem.sentence) from None
     return session.transport
-
-
-def _password(key: Signer | None, connection: Connection) -> str | None:
-    if key is None:
-        return None
-    resource = sas.hub_resource(connection.iothub_hostname, connection.device_id)
-    return sas.encode_token(resource, int(wall_clock()) + TOKEN_LIFETIME, key.sign)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dpsd.errors import PROBLEMS, Problem, encode_problem
@@ -78,19 +77,6 @@ class Failed(NamedTuple):
 
 
 Event = Step | Watch | Carry | Renewed | Registered | Done | Failed
-
-
-class Noted:
-    """Takes events for somebody else, and keeps what the last one said of the next attempt."""
-
-    def __init__(self, carry: Carry, report: Callable[[Event], None]) -> None:
-        self.carry = carry
-        self._report = report
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Carry):
-            self.carry = event
-        self._report(event)
 
 
 def encode_event(event: Event) -> bytes:

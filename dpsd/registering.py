@@ -4,52 +4,72 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
+from typing import NamedTuple
 
 from dpsd import __version__
 from dpsd.clock import clock_offset, wall_clock, was_set
-from dpsd.connecting import Login, open_session
+from dpsd.connecting import Login, open_session, password, with_either_key
 from dpsd.credentials.credential import Signer
 from dpsd.device import Device
 from dpsd.errors import Problem
 from dpsd.mqtt import Session
-from dpsd.progress import Carry, Noted, Step
+from dpsd.progress import Carry, Event
 from dpsd.protocol import sas
 from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.login import DpsLogin
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
-from dpsd.record import Binding
 from dpsd.steps import Report, step
 
 TIME_LIMIT = 180
 """Seconds for polling; with the steps around it this ends before the supervisor would end the attempt."""
 TOKEN_LIFETIME = 3600
 """Seconds that a SAS token is valid, as in Microsoft's SDK for Python."""
+REFUSALS = ("dps-unauthorized", "mqtt-unauthorized")
+"""Problems of a key that DPS does not take."""
 
 
-def register(device: Device, carry: Carry, report: Report) -> tuple[Assignment, bool]:
+class Answer(NamedTuple):
+    """transport: that DPS was reached by. secondary: of two symmetric keys, DPS took the secondary one."""
+
+    assignment: Assignment
+    transport: str
+    secondary: bool
+
+
+class _Noted:
+    """Passes events on, and keeps what the last one said of the next conversation."""
+
+    def __init__(self, carry: Carry, report: Report) -> None:
+        self.carry = carry
+        self._report = report
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Carry):
+            self.carry = event
+        self._report(event)
+
+
+def register(device: Device, carry: Carry, report: Report) -> Answer:
     """Register with the credential, and once with the secondary key when DPS does not take the primary one.
 
-    Return the assignment, and whether it was the secondary key. Raises Problem.
+    Raises Problem.
     """
     if device.credential.x509 is not None:
         device.credential.x509.leaf.check_dates(wall_clock())
-    keys: tuple[Signer | None, ...] = device.credential.keys or (None,)
-    noted = Noted(carry, report)
-    for key in keys[:-1]:
-        try:
-            return _converse(device, key, noted.carry, noted), False
-        except Problem as problem:
-            if problem.code not in ("dps-unauthorized", "mqtt-unauthorized"):
-                raise
-            report(Step("the primary key is not accepted, trying the secondary key"))
-    return _converse(device, keys[-1], noted.carry, noted), len(keys) > 1
+    converse = partial(_converse, device, _Noted(carry, report))
+    (assignment, transport), secondary = with_either_key(device.credential, REFUSALS, report, converse)
+    return Answer(assignment, transport, secondary)
 
 
-def _converse(device: Device, key: Signer | None, carry: Carry, report: Report) -> Assignment:
-    binding, config = device.binding, device.config
+def _converse(device: Device, report: _Noted, key: Signer | None) -> tuple[Assignment, str]:
+    """Return the assignment, and the transport that worked."""
+    binding, config, carry = device.binding, device.config, report.carry
     machine = Registration(binding.registration_id, device.payload, os.urandom(8).hex(), carry.operation_id)
     username = DpsLogin(binding.id_scope, binding.registration_id, config.dps.api_version, f"dpsd/{__version__}")
-    login = Login(binding.registration_id, username.encode(), _password(binding, key))
+    resource = sas.dps_resource(binding.id_scope, binding.registration_id)
+    token = password(key, resource, TOKEN_LIFETIME, sas.DPS_KEY_NAME)
+    login = Login(binding.registration_id, username.encode(), token)
     endpoint, transport = config.dps.global_endpoint, carry.transport
     session = open_session(endpoint, config.network, device.credential, login, report, transport)
     try:
@@ -59,14 +79,7 @@ def _converse(device: Device, key: Signer | None, carry: Carry, report: Report) 
     finally:
         session.close()
     check_allowed(assignment.hub, config.hub.allow)
-    return assignment
-
-
-def _password(binding: Binding, key: Signer | None) -> str | None:
-    if key is None:
-        return None
-    resource = sas.dps_resource(binding.id_scope, binding.registration_id)
-    return sas.encode_token(resource, int(wall_clock()) + TOKEN_LIFETIME, key.sign, sas.DPS_KEY_NAME)
+    return assignment, session.transport
 
 
 def _drive(session: Session, machine: Registration, report: Report) -> Assignment:
