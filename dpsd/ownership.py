@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import traceback
 from collections.abc import Callable, Iterator
-from typing import NoReturn
 
+from dpsd.child import in_child
 from dpsd.places import Places
 
 
@@ -54,29 +53,12 @@ def as_owner(places: Places) -> Iterator[None]:
 
 def in_owners_process(places: Places, deed: Callable[[], bytes]) -> bytes:
     """Do `deed` in a process that becomes the state directory's owner for good; return what it returns, if it does."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _do_as_owner(places, deed, writing)
-    os.close(writing)
-    try:
-        with os.fdopen(reading, "rb") as pipe:
-            return pipe.read()
-    finally:
-        os.waitpid(child, 0)
 
-
-def _do_as_owner(places: Places, deed: Callable[[], bytes], writing: int) -> NoReturn:
-    try:
+    def deed_as_owner() -> bytes:
         act_as_owner(places)
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(deed())
-        os._exit(0)
-    except KeyboardInterrupt:
-        os._exit(130)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
+        return deed()
+
+    return in_child(deed_as_owner)
 
 
 def is_owner(places: Places) -> bool:

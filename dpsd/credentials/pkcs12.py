@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from typing import NoReturn
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
+from dpsd.child import in_child
 from dpsd.credentials.credential import Material, Secret
 from dpsd.errors import Problem
 from dpsd.seal import parse_body, render_body
@@ -21,28 +20,17 @@ TIME_LIMIT = 20
 
 def parse_in_time(data: bytes, passphrase: bytes | None, path: str, limit: float = TIME_LIMIT) -> Material:
     """Parse in a process of its own: how long that takes, the file says, and nothing else ends it. Raises as below."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def deed() -> bytes:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, limit)
-        _parse_and_exit(data, passphrase, path, writing)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        body, wrong = pipe.read(), f"{printable(path)} takes more than {limit} s to be opened"
-    os.waitpid(child, 0)
+        return render_body(_parts(data, passphrase, path))
+
+    body, wrong = in_child(deed), f"{printable(path)} takes more than {limit} s to be opened"
     parts = parse_body(body) if body else {"wrong": wrong.encode()}
     if "wrong" in parts:
         raise Problem("credential-invalid", parts["wrong"].decode())
     return Material(certificate=parts["certificate"], private_key=Secret(parts["private_key"]))
-
-
-def _parse_and_exit(data: bytes, passphrase: bytes | None, path: str, writing: int) -> NoReturn:
-    try:
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(render_body(_parts(data, passphrase, path)))
-    finally:
-        os._exit(0)
 
 
 def _parts(data: bytes, passphrase: bytes | None, path: str) -> dict[str, bytes]:
