@@ -16,11 +16,12 @@ from dpsd.bundle import (
     Bundle,
 )
 from dpsd.config import Layer, parse_tables
-from dpsd.credentials.credential import Material, Secret
+from dpsd.credentials.credential import Material
 from dpsd.credentials.material import check_material
 from dpsd.credentials.pkcs12 import parse_in_time
 from dpsd.credentials.x509_certificate import check_chain
 from dpsd.errors import Problem
+from dpsd.secret import Secret
 from dpsd.text import printable
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from dpsd.credentials.material import Material, Secret, check_material
+from dpsd.credentials.material import Material, check_material
 from dpsd.credentials.systemd_credentials import CERTIFICATE, DROP_IN, PRIMARY_KEY, PRIVATE_KEY, SECONDARY_KEY, SOURCES
 from dpsd.durable import commit, make_folder
 from dpsd.errors import Problem
+from dpsd.secret import Secret
 from dpsd.systemd_creds import decrypt, encrypt
 
 _PLAIN, _ENCRYPTED = SOURCES

@@ -7,12 +7,13 @@ import re
 from typing import NamedTuple
 
 from dpsd.config import Effective
-from dpsd.credentials.material import Material, Secret
+from dpsd.credentials.material import Material
 from dpsd.device import load_config
 from dpsd.durable import load, remove
 from dpsd.errors import Problem
 from dpsd.ownership import as_owner
 from dpsd.places import Places
+from dpsd.secret import Secret
 from dpsd.text import printable
 
 SIZE_LIMIT = 128 * 1024

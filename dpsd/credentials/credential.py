@@ -14,40 +14,10 @@ from typing import NamedTuple, Protocol
 from dpsd.connection import Authentication
 from dpsd.errors import Problem
 from dpsd.protocol.sas import sign
+from dpsd.secret import Hidden, Secret
 from dpsd.text import printable
 
-HIDDEN = "<secret>"
 _DATE = "%Y-%m-%d %H:%M UTC"
-
-
-class Hidden:
-    """What cannot be printed or copied out of its process."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return HIDDEN
-
-    __str__ = __repr__
-
-    def __format__(self, spec: str) -> str:
-        return HIDDEN
-
-    def __reduce__(self) -> str:
-        raise TypeError("a secret cannot be copied out of its process")
-
-
-class Secret(Hidden):
-    """Bytes that are shown to nobody but who asks to `reveal` them."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def reveal(self) -> bytes:
-        """Return the bytes."""
-        return self._value
 
 
 class SymmetricKey(Hidden):

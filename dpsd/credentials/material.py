@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential, Leaf, Material, Secret
+from dpsd.credentials.credential import Credential, Leaf, Material
 from dpsd.credentials.symmetric_files import decode_key, of_decoded
 from dpsd.credentials.x509_certificate import parse_leaf
 from dpsd.credentials.x509_files import check_not_encrypted, load_pair
 from dpsd.errors import Problem
+from dpsd.secret import Secret
 from dpsd.text import printable
 
-__all__ = ["Material", "Secret", "check_material", "open_material"]
+__all__ = ["Material", "check_material", "open_material"]
 
 
 class X509Memory(NamedTuple):

@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from dpsd.child import in_child
-from dpsd.credentials.credential import Material, Secret
+from dpsd.credentials.credential import Material
 from dpsd.errors import Problem
 from dpsd.seal import parse_body, render_body
+from dpsd.secret import Secret
 from dpsd.text import printable
 
 TIME_LIMIT = 20

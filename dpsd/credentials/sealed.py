@@ -8,7 +8,7 @@ from typing import NamedTuple
 from dpsd.board import serial_number
 from dpsd.cipher import decrypt
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential, Material, Secret
+from dpsd.credentials.credential import Credential, Material
 from dpsd.credentials.material import open_material
 from dpsd.durable import load
 from dpsd.errors import Problem
@@ -18,6 +18,7 @@ from dpsd.keys.sources import derive
 from dpsd.places import Places
 from dpsd.record import same_board
 from dpsd.seal import NONCE_SIZE, SIZE_LIMIT, Header, NewerSealError, Seal, parse_body, parse_seal
+from dpsd.secret import Secret
 from dpsd.settings import CredentialSettings
 from dpsd.shape import ShapeError
 from dpsd.text import printable

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 
 from dpsd.connection import Authentication
-from dpsd.credentials.credential import Credential, Material, Secret
+from dpsd.credentials.credential import Credential, Material
 from dpsd.credentials.secret_file import credentials_folder, load_secret
 from dpsd.durable import load
 from dpsd.errors import Problem
 from dpsd.places import Places
+from dpsd.secret import Secret
 from dpsd.settings import CredentialSettings
 from dpsd.text import printable
 

@@ -12,11 +12,11 @@ from cryptography import x509
 
 from dpsd.emulator.certificates import climb, common_name, is_in_dates, is_issued_by, is_self_issued, thumbprints
 from dpsd.emulator.enrollments import ClientCertificates, Enrollment, SigningCertificates, SymmetricKeys
-from dpsd.emulator.secret import Secret
 from dpsd.emulator.world import Authentication, Authorities, Keys, Thumbprints, World
 from dpsd.errors import ProtocolError
 from dpsd.protocol.login import DpsLogin
 from dpsd.protocol.sas import DPS_KEY_NAME, Token, derive_device_key, dps_resource, parse_token, verify_token
+from dpsd.secret import Secret
 
 KEY_CACHE_SECONDS = 30 * 60
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from cryptography import x509
 
-from dpsd.emulator.secret import Secret
 from dpsd.errors import ProtocolError
 from dpsd.protocol.identifiers import is_device_id, is_id_scope
 from dpsd.protocol.sas import parse_key
+from dpsd.secret import Secret
 from dpsd.shape import ShapeError, Table
 
 ID_SCOPE = "0ne00C0FFEE"

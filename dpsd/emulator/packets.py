@@ -28,8 +28,8 @@ from amqtt.mqtt.unsuback import UnsubackPacket
 from amqtt.mqtt.unsubscribe import UnsubscribePacket
 
 from dpsd.emulator.hub_topics import MESSAGE_LIMIT
-from dpsd.emulator.secret import Secret
 from dpsd.errors import ProtocolError
+from dpsd.secret import Secret
 
 PACKET_LIMIT = MESSAGE_LIMIT + 64 * 1024 + 4
 """Bytes after the fixed header: the largest hub message, the longest topic and a packet id."""

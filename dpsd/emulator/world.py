@@ -18,8 +18,8 @@ from typing import Any
 from cryptography import x509
 
 from dpsd.emulator.enrollments import Enrollments
-from dpsd.emulator.secret import Secret
 from dpsd.emulator.switches import Switches
+from dpsd.secret import Secret
 
 MESSAGES_KEPT = 1000
 """Device-to-cloud messages remembered per device."""

@@ -7,9 +7,9 @@ import pytest
 from dpsd.emulator import authority
 from dpsd.emulator.attestation import KEY_CACHE_SECONDS, Credential, RequestError, authenticate
 from dpsd.emulator.authority import EXPIRED, NOT_YET, Issued
-from dpsd.emulator.secret import Secret
 from dpsd.emulator.world import World
 from dpsd.protocol.sas import derive_device_key
+from dpsd.secret import Secret
 from tests.emulator.device import token
 from tests.emulator.worlds import (
     KEY,

@@ -8,12 +8,12 @@ import pytest
 from dpsd.emulator.attestation import Credential
 from dpsd.emulator.dps_service import ASSIGNING_SECONDS, DpsConversation
 from dpsd.emulator.packets import Connect
-from dpsd.emulator.secret import Secret
 from dpsd.emulator.steps import ACCEPTED, NOT_AUTHORIZED, Answer, HangUp, Pause, Step
 from dpsd.emulator.world import World
 from dpsd.errors import ProtocolError
 from dpsd.protocol.dps import REPLY_FILTER
 from dpsd.protocol.login import DpsLogin
+from dpsd.secret import Secret
 from tests.emulator.worlds import KEY, NOW, SCOPE, WRONG_KEY, individual_key, login, with_key, world
 
 REGISTER = "$dps/registrations/PUT/iotdps-register/?$rid=r1"

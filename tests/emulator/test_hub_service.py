@@ -11,12 +11,12 @@ from dpsd.emulator.authority import EXPIRED
 from dpsd.emulator.certificates import thumbprints
 from dpsd.emulator.hub_service import HubConversation
 from dpsd.emulator.packets import Connect, Will
-from dpsd.emulator.secret import Secret
 from dpsd.emulator.steps import ACCEPTED, NOT_AUTHORIZED, Event, Message
 from dpsd.emulator.world import Authentication, Authorities, Device, Keys, Thumbprints, World
 from dpsd.errors import ProtocolError
 from dpsd.protocol.login import HubLogin
 from dpsd.protocol.sas import decode_base64
+from dpsd.secret import Secret
 from tests.emulator.device import token
 from tests.emulator.worlds import KEY, NOW, OTHER_KEY, WRONG_KEY, with_chain, world
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsd.emulator.secret import Secret
 from dpsd.emulator.world import device_name, timestamp
 from tests.emulator.worlds import world
 
@@ -39,11 +38,3 @@ def test_ids_have_the_live_forms() -> None:
 )
 def test_a_hub_with_a_zone_has_a_second_name_for_devices(name: str, second: str) -> None:
     assert device_name(name) == second
-
-
-def test_a_secret_is_not_shown() -> None:
-    secret = Secret(b"canary")
-    assert {str(secret), repr(secret), f"{secret}", f"{secret:>8}"} == {"<secret>"}
-    assert (secret == Secret(b"canary"), secret == b"canary") == (True, False)
-    with pytest.raises(TypeError):
-        secret.__reduce__()

@@ -12,11 +12,11 @@ from cryptography import x509
 from dpsd.emulator.attestation import Credential
 from dpsd.emulator.authority import Issued
 from dpsd.emulator.enrollments import parse_enrollments
-from dpsd.emulator.secret import Secret
 from dpsd.emulator.switches import Switches
 from dpsd.emulator.world import World
 from dpsd.protocol.login import DpsLogin
 from dpsd.protocol.sas import dps_resource
+from dpsd.secret import Secret
 from dpsd.shape import Table
 from tests.emulator.device import token
 

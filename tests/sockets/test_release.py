@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.credentials.material import Material, Secret
+from dpsd.credentials.material import Material
 from dpsd.mounts import is_in_memory
 from dpsd.sealing import seal
+from dpsd.secret import Secret
 from tests import azure_sdk, canaries
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon

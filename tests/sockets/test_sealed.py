@@ -9,11 +9,12 @@ import signal
 
 import pytest
 
-from dpsd.credentials.material import Material, Secret
+from dpsd.credentials.material import Material
 from dpsd.places import Places
 from dpsd.protocol.sas import derive_device_key, parse_key
 from dpsd.seal import parse_seal
 from dpsd.sealing import seal
+from dpsd.secret import Secret
 from tests.emulator_process import EmulatorProcess
 from tests.sockets.board import Board, Daemon
 

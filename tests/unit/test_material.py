@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 import ssl
 from pathlib import Path
 
 import pytest
 
 from dpsd.credentials import open_credential
-from dpsd.credentials.credential import Credential, SymmetricKey
-from dpsd.credentials.material import Material, Secret, check_material, open_material
+from dpsd.credentials.credential import Credential
+from dpsd.credentials.material import Material, check_material, open_material
+from dpsd.secret import Secret
 from dpsd.settings import CredentialSettings
 from tests.unit.authority import PASSPHRASE, make_certificate, make_key, pem_of, pem_of_key, put_secret
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
@@ -84,12 +83,3 @@ def shaken_hands(server: ssl.SSLContext) -> dict[str, object]:
 def test_what_is_no_whole_credential_is_refused_without_repeating_it(material: Material, code: str) -> None:
     problem = problem_of(code, lambda: check_material(material, "the \nbundle"))
     assert "the \\x0abundle" in problem.sentence and "AAAA" not in problem.sentence and "\n" not in problem.sentence
-
-
-@pytest.mark.parametrize("hidden", [Secret(DEVICE_KEY.encode()), SymmetricKey(DEVICE_KEY.encode())])
-def test_a_secret_is_shown_and_copied_nowhere(hidden: Secret | SymmetricKey) -> None:
-    for shown in (str(hidden), repr(hidden), f"{hidden}", f"{hidden!r:>20}", f"{(hidden,)}"):
-        assert DEVICE_KEY[:8] not in shown and "<secret>" in shown
-    for copying in (pickle.dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(TypeError):
-            copying(hidden)

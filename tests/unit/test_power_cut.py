@@ -20,13 +20,14 @@ import pytest
 
 from dpsd.candidate import promote
 from dpsd.credentials import open_credential
-from dpsd.credentials.material import Material, Secret
+from dpsd.credentials.material import Material
 from dpsd.errors import Problem
 from dpsd.places import Places
 from dpsd.publish import prepare_folders, publish, raise_flag
 from dpsd.record import Record, render_record
 from dpsd.recorded import load_record
 from dpsd.sealing import seal
+from dpsd.secret import Secret
 from dpsd.settings import CredentialSettings
 from tests.unit.examples import CHECKOUT, CONNECTION, DEVICE_KEY, GROUP_KEY, RECORD
 
@@ -50,7 +51,8 @@ for path in reset(places, credential=True):
 """
 SEAL = f"""{START}
 sys.path.append({str(Path(cryptography.__file__).parents[1])!r})
-from dpsd.credentials.material import Material, Secret
+from dpsd.credentials.material import Material
+from dpsd.secret import Secret
 from dpsd.places import Places
 from dpsd.plaintext import from_files, remove_secrets
 from dpsd.sealing import seal

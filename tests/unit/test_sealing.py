@@ -13,12 +13,13 @@ import pytest
 from dpsd import cipher
 from dpsd.connection import Authentication
 from dpsd.credentials import open_credential
-from dpsd.credentials.material import Material, Secret, open_material
+from dpsd.credentials.material import Material, open_material
 from dpsd.errors import Problem
 from dpsd.places import IDENTITY_SOCKET, Places
 from dpsd.publish import publish
 from dpsd.seal import VERSION, Header, parse_body, parse_seal, render_body, render_header
 from dpsd.sealing import seal
+from dpsd.secret import Secret
 from dpsd.settings import CredentialSettings
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.examples import BINDING, DEVICE_KEY, GROUP_KEY, RECORD, problem_of
