@@ -17,6 +17,11 @@ from typing import Any
 
 import pytest
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 from dpsd.protocol.sas import derive_device_key, parse_key
 from tests import canaries, sweep
 from tests.emulator_process import ROOT, EmulatorProcess
@@ -78,6 +83,27 @@ class Board:
         """Put more into the configuration."""
         self.config.write_text(f"{self.config.read_text()}{text}\n")
 
+    def set(self, setting: str, value: str | int | list[str]) -> None:
+        """Write the configuration with this value, whatever it had; setting: such as `hub.check`."""
+        tables = self._tables()
+        table, _, name = setting.partition(".")
+        tables.setdefault(table, {})[name] = value
+        self._render(tables)
+
+    def set_credential(self, **values: str | int) -> None:
+        """Write the configuration with nothing but these and the type in [credential]."""
+        tables = self._tables()
+        self._render({**tables, "credential": {"type": tables["credential"]["type"], **values}})
+
+    def _tables(self) -> dict[str, dict[str, Any]]:
+        return tomllib.loads(self.config.read_text())
+
+    def _render(self, tables: dict[str, dict[str, Any]]) -> None:
+        lines = []
+        for table, values in tables.items():
+            lines += [f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items()), ""]
+        self.config.write_text("\n".join(lines))
+
     def use_certificate(self, device: str = "x509-group", network: str = "") -> None:
         """Be one of the emulator's ready-made devices with a certificate; network: lines at the end of [network]."""
         place = self.emulator.device(device)
@@ -91,8 +117,8 @@ class Board:
     def use_own_certificate(self, certificate: str, key: str) -> None:
         """Have a certificate and its key in the board's folder."""
         self.use_certificate()
-        place = self.emulator.device("x509-group")
-        self.config.write_text(self.config.read_text().replace(f"{place}/device", f"{self.folder}/device"))
+        self.set("credential.certificate_file", f"{self.folder}/device.pem")
+        self.set("credential.private_key_file", f"{self.folder}/device.key")
         self.put("device.pem", certificate)
         self.put("device.key", key)
 
@@ -115,9 +141,7 @@ class Board:
         """Have the key of the emulator's symmetric group on the device."""
         key = (self.emulator.directory / "groups/symmetric-fleet/primary.key").read_text().strip()
         self.write_key(self.folder / "group.symkey", key)
-        text = self.config.read_text().replace(f'primary_key_file = "{self.key}"', "")
-        lines = f'group_key_file = "{self.folder}/group.symkey"\nallow_group_key = {str(allow).lower()}'
-        self.config.write_text(text.replace('type = "symmetric_key"', f'type = "symmetric_key"\n{lines}'))
+        self.set_credential(group_key_file=f"{self.folder}/group.symkey", allow_group_key=allow)
 
     def command(self, module: str, *words: str) -> list[str]:
         places = ["--config", str(self.config), "--state-dir", str(self.state), "--runtime-dir", str(self.run)]

@@ -162,8 +162,7 @@ def test_a_certificate_without_its_intermediates_gets_the_exact_hint(board: Boar
     chain = (board.emulator.device("x509-group") / "device.pem").read_text()
     alone = board.folder / "leaf.pem"
     alone.write_text(chain.partition("-----END CERTIFICATE-----\n")[0] + "-----END CERTIFICATE-----\n")
-    given = f"{board.emulator.device('x509-group')}/device.pem"
-    board.config.write_text(board.config.read_text().replace(given, str(alone)))
+    board.set("credential.certificate_file", str(alone))
     ended = board.dpsctl("provision")
     assert "dpsd: dps-unauthorized: DPS answered 401, error 401002: CA certificate not found." in ended.stderr
     assert "\nhint: put the intermediates behind the certificate" in ended.stderr

@@ -45,7 +45,7 @@ def test_back_in_its_board_the_card_is_ready_again(board: Board) -> None:
 
 
 def test_reprovision_registers_as_the_new_board(board: Board) -> None:
-    board.add('[board]\nclone_guard = "reprovision"')
+    board.set("board.clone_guard", "reprovision")
     assert provision(board, "10000000aaaa0001").returncode == 0
     since = len(board.emulator.lines())
     assert provision(board, "10000000aaaa0002").returncode == 0

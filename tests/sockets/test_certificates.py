@@ -34,8 +34,8 @@ def enroll(board: Board, authority: str) -> Path:
     group = {"enrollmentGroupId": f"of-{authority}", "attestation": {"type": "x509", "x509": certificates}}
     board.emulator.replace(enrollments={"enrollmentGroups": [group]})
     board.use_certificate()
-    place = board.emulator.device("x509-group")
-    board.config.write_text(board.config.read_text().replace(f"{place}/device", f"{bench}/pi-0001"))
+    board.set("credential.certificate_file", f"{bench}/pi-0001.pem")
+    board.set("credential.private_key_file", f"{bench}/pi-0001.key")
     return bench
 
 

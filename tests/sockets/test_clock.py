@@ -40,7 +40,7 @@ def clock(tmp_path: Path) -> Iterator[FakeClock]:
 
 
 def test_daemon_waits_for_the_clock_and_goes_on_when_it_is_set(board: Board, clock: FakeClock) -> None:
-    board.add("[clock]\nwait = 3600")
+    board.set("clock.wait", 3600)
     with Daemon(board, extra=clock.environment) as daemon:
         daemon.await_status("clock-not-synchronized: the clock says 1970-01-02T")
         clock.set("+0")
@@ -51,7 +51,7 @@ def test_daemon_waits_for_the_clock_and_goes_on_when_it_is_set(board: Board, clo
 def test_a_wait_for_the_clock_sends_nothing_and_writes_no_state(
     board: Board, clock: FakeClock, emulator: EmulatorProcess
 ) -> None:
-    board.add("[clock]\nwait = 3600")
+    board.set("clock.wait", 3600)
     since = len(emulator.lines())
     with Daemon(board, extra=clock.environment) as daemon:
         daemon.await_status("clock-not-synchronized")
@@ -60,7 +60,7 @@ def test_a_wait_for_the_clock_sends_nothing_and_writes_no_state(
 
 
 def test_after_the_wait_it_tries_and_blames_the_clock(board: Board, clock: FakeClock) -> None:
-    board.add("[clock]\nwait = 1")
+    board.set("clock.wait", 1)
     with Daemon(board, extra=clock.environment) as daemon:
         daemon.await_status("clock-wrong: the clock says 1970-01-02T")
         assert "tls-certificate-dates" in board.status()["problem"]["sentence"]
@@ -70,7 +70,7 @@ def test_after_the_wait_it_tries_and_blames_the_clock(board: Board, clock: FakeC
 
 
 def test_a_slow_clock_with_a_key_is_no_refused_credential(board: Board, clock: FakeClock) -> None:
-    board.add("[clock]\nwait = 0")
+    board.set("clock.wait", 0)
     assert board.dpsctl("provision").returncode == 0
     clock.set("-7200")  # the server's certificate is valid then, but a token of an hour is over when it is made
     with Daemon(board, extra=clock.environment) as daemon:
@@ -99,7 +99,7 @@ def test_a_warm_boot_needs_no_clock(board: Board, clock: FakeClock) -> None:
 def test_a_clock_that_is_set_during_an_attempt_restarts_it(
     board: Board, clock: FakeClock, emulator: EmulatorProcess
 ) -> None:
-    board.add("[clock]\nwait = 0")
+    board.set("clock.wait", 0)
     clock.set("-3600")
     emulator.replace(faults=[{"on": "register-reply", "do": "delay", "seconds": 2}])
     with Daemon(board, extra=clock.environment) as daemon:

@@ -34,9 +34,7 @@ def otp(board: Board) -> Board:
     command = board.folder / "rpi-fw-crypto"
     command.write_text(STAND_IN.format(python=sys.executable, key=board.key))
     command.chmod(0o755)
-    lines = f'[credential]\ntype = "symmetric_key"\nstore = "rpi-firmware"\nfirmware_command = "{command}"\n'
-    text = board.config.read_text()
-    board.config.write_text(text.replace(text[text.index("[credential]") : text.index("[network]")], lines))
+    board.set_credential(store="rpi-firmware", firmware_command=str(command))
     return board
 
 

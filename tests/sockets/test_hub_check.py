@@ -41,7 +41,7 @@ def test_a_warm_boot_asks_no_hub(board: Board, emulator: EmulatorProcess) -> Non
 
 
 def test_a_hub_that_refuses_for_long_is_asked_for_again(board: Board, emulator: EmulatorProcess) -> None:
-    board.add("[hub]\nreprovision_after = 1")
+    board.set("hub.reprovision_after", 1)
     emulator.replace(faults=[{**REFUSED, "times": 4}])
     since = len(emulator.lines())
     with Daemon(board) as daemon:
@@ -53,7 +53,7 @@ def test_a_hub_that_refuses_for_long_is_asked_for_again(board: Board, emulator: 
 
 
 def test_after_ready_the_files_stay_while_the_hub_refuses(board: Board, emulator: EmulatorProcess) -> None:
-    board.add('[hub]\ncheck = "after-ready"')
+    board.set("hub.check", "after-ready")
     emulator.replace(faults=[{**REFUSED, "times": 0}])
     with Daemon(board) as daemon:
         daemon.await_notified("READY=1")
@@ -65,7 +65,7 @@ def test_after_ready_the_files_stay_while_the_hub_refuses(board: Board, emulator
 
 
 def test_off_asks_no_hub(board: Board, emulator: EmulatorProcess) -> None:
-    board.add('[hub]\ncheck = "off"')
+    board.set("hub.check", "off")
     since = len(emulator.lines())
     assert board.dpsctl("provision").returncode == 0
     assert services(emulator, since) == ["dps"]

@@ -26,9 +26,8 @@ def certificate(
     certificate_file = board.folder / "device.pem"
     certificate_file.write_bytes(pem)
     key_file = put_secret(board.folder / "device.key", key or pem_of_key(make_key("ec")))
-    place = board.emulator.device("x509-group")
-    text = board.config.read_text().replace(f"{place}/device.pem", str(certificate_file))
-    board.config.write_text(text.replace(f"{place}/device.key", key_file))
+    board.set("credential.certificate_file", str(certificate_file))
+    board.set("credential.private_key_file", key_file)
 
 
 def writable_by_all(board: Board) -> None:
@@ -41,11 +40,11 @@ def a_key_for_all(board: Board) -> None:
 
 def another_id(board: Board) -> None:
     certificate(board)
-    board.config.write_text(board.config.read_text().replace("[dps]", '[dps]\nregistration_id = "pi-2"'))
+    board.set("dps.registration_id", "pi-2")
 
 
 def no_payload_file(board: Board) -> None:
-    board.config.write_text(board.config.read_text().replace("[dps]", '[dps]\npayload_file = "/nowhere.json"'))
+    board.set("dps.payload_file", "/nowhere.json")
 
 
 def no_place_for_state(board: Board) -> None:
@@ -91,7 +90,7 @@ def test_certificate_of_tomorrow_makes_the_clock_doubtful(board: Board) -> None:
 
 
 def test_hub_that_is_not_allowed_is_not_written_down(board: Board) -> None:
-    board.add('[hub]\nallow = ["contoso-*.azure-devices.net"]')
+    board.set("hub.allow", ["contoso-*.azure-devices.net"])
     ended = board.dpsctl("provision")
     assert "dpsd: assignment-not-allowed: " in ended.stderr
     assert ended.returncode == 77

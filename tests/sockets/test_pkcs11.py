@@ -25,10 +25,11 @@ def token(board: Board) -> Token:
     return token
 
 
-def configure(board: Board, token: Token, uri: str, more: str = "") -> None:
+def configure(board: Board, token: Token, uri: str, **more: str) -> None:
     board.use_certificate()
-    lines = f'store = "pkcs11"\ntoken_uri = "{uri}"\nmodule = "{MODULE}"\npin_file = "{token.pin_file}"\n{more}'
-    board.config.write_text(re.sub("private_key_file.*\n", lines, board.config.read_text()))
+    certificate = str(board.emulator.device("x509-group") / "device.pem")
+    given = {"token_uri": uri, "module": MODULE, "pin_file": str(token.pin_file), **more}
+    board.set_credential(store="pkcs11", certificate_file=certificate, **given)
 
 
 def provision(board: Board, token: Token) -> tuple[int, str]:
@@ -76,7 +77,7 @@ def key_of_another_type(board: Board, token: Token) -> None:
 
 
 def no_module(board: Board, token: Token) -> None:
-    board.config.write_text(board.config.read_text().replace(MODULE, "/usr/lib/none.so"))
+    board.set("credential.module", "/usr/lib/none.so")
 
 
 def no_public_key(board: Board, token: Token) -> None:
@@ -122,7 +123,7 @@ def test_a_key_on_disk_does_not_stand_in_for_a_token(board: Board, token: Token)
     put_secret(board.folder / "device.key", plain.read_bytes())
     token.pull_out()
     assert "dpsd: token-missing: " in provision(board, token)[1]
-    configure(board, token, "pkcs11:token=dpsd;object=device", f'private_key_file = "{plain}"\n')
+    configure(board, token, "pkcs11:token=dpsd;object=device", private_key_file=str(plain))
     assert "credential.private_key_file: does not belong to credential.store pkcs11" in provision(board, token)[1]
 
 
@@ -130,7 +131,7 @@ def test_a_key_on_disk_does_not_stand_in_for_a_token(board: Board, token: Token)
 @pytest.mark.parametrize(("pin", "answer", "status"), [("0000", "PIN_INCORRECT", 78), (PIN, "OK", 0)])
 def test_a_pin_is_tried_once(pin: str, answer: str, status: int, board: Board, token: Token) -> None:
     token.write_pin(pin)
-    board.config.write_text(board.config.read_text().replace(MODULE, SPY))
+    board.set("credential.module", SPY)
     log = board.folder / "spy.log"
     canaries.note(PIN, "the PIN", log)
     spied = {**token.environment, "PKCS11SPY": MODULE, "PKCS11SPY_OUTPUT": str(log)}
@@ -159,11 +160,11 @@ def test_a_token_that_is_plugged_in_later_is_used(board: Board, token: Token) ->
 
 def test_the_device_of_a_token_is_waited_for(board: Board, token: Token, emulator: EmulatorProcess) -> None:
     uri, since = "pkcs11:token=dpsd;object=device", len(emulator.lines())
-    configure(board, token, uri, 'token_device = "/dev/no-such-token"\n')
+    configure(board, token, uri, token_device="/dev/no-such-token")
     assert "there is no device /dev/no-such-token" in board.dpsctl("config", extra=token.environment).stderr
     with Daemon(board, extra=token.environment) as daemon:
         daemon.await_status("waiting for the token's device /dev/no-such-token")
     assert emulator.lines()[since:] == []
-    configure(board, token, uri, 'token_device = "/dev/null"\n')
+    configure(board, token, uri, token_device="/dev/null")
     found, said = provision(board, token)
     assert found == 0, said

@@ -63,10 +63,9 @@ def test_a_transient_machine_id_is_refused(board: Board) -> None:
 
 def test_the_certificates_cn_can_be_a_part_of_the_template(board: Board) -> None:
     board.use_certificate()
-    text = board.config.read_text()
-    board.config.write_text(text.replace("[dps]", '[dps]\nregistration_id = "{cn}"'))
+    board.set("dps.registration_id", "{cn}")
     assert board.dpsctl("provision").returncode == 0
-    board.config.write_text(text.replace("[dps]", '[dps]\nregistration_id = "site-{cn}"'))
+    board.set("dps.registration_id", "site-{cn}")
     ended = board.dpsctl("config")
     assert ended.returncode == 78
     assert "dpsd: registration-id-mismatch: dps.registration_id gives 'site-" in ended.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import stat
@@ -38,11 +37,11 @@ def board(board: Board) -> Iterator[Board]:
 
 
 def ask(board: Board, setting: str) -> None:
-    board.add(f"[outputs]\n{setting} = true")
+    board.set(f"outputs.{setting}", True)
 
 
 def refuse(board: Board, setting: str) -> None:
-    board.config.write_text(board.config.read_text().replace(f"{setting} = true", f"{setting} = false"))
+    board.set(f"outputs.{setting}", False)
 
 
 def reboot(board: Board) -> None:
@@ -67,8 +66,7 @@ def connection_string(board: Board) -> str:
 def give_certificate(board: Board) -> dict[str, str]:
     """Have a certificate and its key from systemd; return the service's environment."""
     board.use_certificate()
-    text = re.sub("(certificate|private_key)_file = .*\n", "", board.config.read_text())
-    board.config.write_text(text.replace('type = "x509"', 'type = "x509"\nstore = "systemd"'))
+    board.set_credential(store="systemd")
     folder, device = board.folder / "credentials", board.emulator.device("x509-group")
     folder.mkdir()
     canaries.note((device / "device.key").read_bytes(), "systemd's credential", folder)
@@ -173,7 +171,7 @@ def test_certificate_and_key_that_are_not_asked_for_are_not_given(board: Board) 
 
 def sealed_key(board: Board) -> None:
     """Have the board's key sealed, and in no file."""
-    board.config.write_text(board.config.read_text().replace(f'primary_key_file = "{board.key}"', 'store = "sealed"'))
+    board.set_credential(store="sealed")
     board.key.unlink()
     put(board, board.secret)
 
@@ -208,8 +206,7 @@ def test_a_sealed_key_that_took_the_place_of_another_is_given_then(board: Board)
 def test_a_sealed_certificate_is_given_only_if_asked_for(asked: bool, board: Board) -> None:
     device = board.emulator.device("x509-group")
     board.use_certificate()
-    text = re.sub("(certificate|private_key)_file = .*\n", "", board.config.read_text())
-    board.config.write_text(text.replace('type = "x509"', 'type = "x509"\nstore = "sealed"'))
+    board.set_credential(store="sealed")
     key = Secret((device / "device.key").read_bytes())
     seal(places(board), Material((device / "device.pem").read_bytes(), key))
     if asked:
@@ -232,8 +229,7 @@ def test_files_on_disk_do_not_stand_in_for_a_seal(board: Board, emulator: Emulat
     (board.folder / "away").rename(path)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert "dpsd: seal-damaged: " in board.dpsctl("provision").stderr
-    text = board.config.read_text()
-    board.config.write_text(text.replace('store = "sealed"', f'store = "sealed"\nprimary_key_file = "{board.key}"'))
+    board.set("credential.primary_key_file", str(board.key))
     said = "credential.primary_key_file: does not belong to credential.store sealed"
     assert said in board.dpsctl("provision").stderr
     assert connections(emulator, since) == 0

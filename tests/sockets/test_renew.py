@@ -94,9 +94,7 @@ REFUSED: dict[str, tuple[Callable[[Board], list[str]], int]] = {
 
 @pytest.mark.parametrize("code", REFUSED)
 def test_what_is_refused_leaves_the_old_pair(board: Board, old: Issued, code: str) -> None:
-    board.config.write_text(
-        board.config.read_text().replace("[dps]", f'[dps]\nregistration_id = "{board.registration_id}"')
-    )
+    board.set("dps.registration_id", board.registration_id)
     prepare, status = REFUSED[code]
     before = pair_of(board), (board.state / "private/assignment.json").read_bytes()
     ended = board.dpsctl(*prepare(board))
@@ -220,8 +218,7 @@ def test_a_sealed_pair_is_renewed_by_a_candidate(board: Board, old: Issued) -> N
     place = str(board.folder / "device")
     sealed = board.dpsctl("seal", "--certificate", f"{place}.pem", "--private-key", f"{place}.key", "--keep")
     assert sealed.returncode == 0, sealed.stderr
-    lines = [line for line in board.config.read_text().splitlines() if not line.startswith(("certif", "private"))]
-    board.config.write_text("\n".join(lines).replace("[credential]", '[credential]\nstore = "sealed"') + "\n")
+    board.set_credential(store="sealed")
     with Daemon(board) as daemon:
         daemon.await_notified("READY=1")
         before = credential_of(board)

@@ -152,7 +152,8 @@ def test_another_credential_elsewhere_is_registered_before_the_device_is_ready(b
     stranger = issue_device(board.registration_id)
     board.put("other.key", stranger.key_pem())
     board.put("other.pem", stranger.pem())
-    board.config.write_text(board.config.read_text().replace(f"{board.folder}/device", f"{board.folder}/other"))
+    board.set("credential.certificate_file", f"{board.folder}/other.pem")
+    board.set("credential.private_key_file", f"{board.folder}/other.key")
     with Daemon(board) as daemon:
         daemon.await_status("dps-unauthorized: ")
         assert "READY=1" not in daemon.notified

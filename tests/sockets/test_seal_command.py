@@ -14,8 +14,7 @@ from tests.sockets.test_sealed import STRANGER, other_key
 
 def use_seal(board: Board) -> None:
     """Change the configuration as the command says."""
-    text = board.config.read_text().replace(f'primary_key_file = "{board.key}"\n', "")
-    board.config.write_text(text.replace("[credential]", '[credential]\nstore = "sealed"'))
+    board.set_credential(store="sealed")
 
 
 def given(board: Board, text: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -77,7 +76,7 @@ def test_standard_input_brings_a_pair_or_a_key(board: Board) -> None:
     use_seal(board)
     assert given(board, f"{board.secret}\n", "-").returncode == 0
     assert board.dpsctl("provision").returncode == 0
-    board.config.write_text(board.config.read_text().replace('type = "symmetric_key"', 'type = "x509"'))
+    board.set("credential.type", "x509")
     source = board.emulator.device("x509-group")
     both = (source / "device.key").read_text() + (source / "device.pem").read_text()
     assert "stays until this one has provisioned" in given(board, both, "-").stdout

@@ -46,9 +46,7 @@ def in_use(board: Board) -> str:
 @pytest.fixture
 def sealed(board: Board) -> Board:
     """A board with its key sealed, and in no file."""
-    lines = '[credential]\ntype = "symmetric_key"\nstore = "sealed"\n'
-    text = board.config.read_text()
-    board.config.write_text(text.replace(text[text.index("[credential]") : text.index("[network]")], lines))
+    board.set_credential(store="sealed")
     board.key.unlink()
     return board
 

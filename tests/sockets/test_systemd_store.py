@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 
 import pytest
@@ -20,8 +19,7 @@ def use_systemd(board: Board) -> dict[str, str]:
     folder.mkdir()
     canaries.note(board.secret, "systemd's credential", folder)
     (folder / "dpsd.primary_key").write_text(board.secret)
-    text = board.config.read_text().replace(f'primary_key_file = "{board.key}"', 'store = "systemd"')
-    board.config.write_text(text)
+    board.set_credential(store="systemd")
     return {"CREDENTIALS_DIRECTORY": str(folder)}
 
 
@@ -56,15 +54,13 @@ def test_files_on_disk_do_not_stand_in_for_what_is_not_handed_over(
     given, since = use_systemd(board), len(emulator.lines())
     if kind == "x509":
         board.use_certificate()
-        board.config.write_text(re.sub("(certificate|private_key)_file.*\n", "", board.config.read_text()))
-        board.config.write_text(board.config.read_text().replace('"x509"', '"x509"\nstore = "systemd"'))
+        board.set_credential(store="systemd")
     shutil.rmtree(board.folder / "credentials")
     for name in ("certificate", "private_key", "primary_key"):
         board.write_key(board.folder / f"dpsd.{name}", board.secret)  # beside the configuration, under the same names
     assert "dpsd: credential-missing: systemd gave no dpsd." in board.dpsctl("provision", extra=given).stderr
     named = {"x509": "certificate_file", "symmetric_key": "primary_key_file"}[kind]
-    text = board.config.read_text()
-    board.config.write_text(text.replace('store = "systemd"', f'store = "systemd"\n{named} = "{board.key}"'))
+    board.set(f"credential.{named}", str(board.key))
     said = f"credential.{named}: does not belong to credential.store systemd"
     assert said in board.dpsctl("provision", extra=given).stderr
     assert "connect" not in [one["event"] for one in emulator.lines()[since:]]

@@ -215,7 +215,7 @@ def test_nothing_is_said_to_a_stranger(board: Board, emulator: EmulatorProcess) 
     context.load_verify_locations(cafile=emulator.directory / "groups/x509-fleet/root.pem")
     board.use_certificate()
     with server(emulator.address, listen, context) as where:
-        board.config.write_text(board.config.read_text().replace(f"{emulator.address}:{emulator.port}", where))
+        board.set("dps.global_endpoint", where)
         assert "dpsd: intercepted: " in board.dpsctl("provision").stderr
     assert heard == [(None, b"")]
 
