@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from dpsd.durable import load
 from dpsd.record import Details
-from dpsd.text import printable
+from dpsd.sysfs import word
 
 SERIAL_NUMBER = "/sys/firmware/devicetree/base/serial-number"
 """On a Raspberry Pi 16 hex digits from its one-time programmable memory; a PC has no device tree."""
@@ -14,18 +13,16 @@ MODEL = "/sys/firmware/devicetree/base/model"
 RPI_MACHINE_ID = "/sys/firmware/devicetree/base/chosen/rpi-machine-id"
 """Given by the bootloader of a Raspberry Pi 4 or 5 from 2025-12-08 on."""
 BLOCK_DEVICES = "/sys/dev/block"
-_LARGEST = 4096
-"""Bytes: sysfs says that its files have a page, whatever is in them."""
 
 
 def serial_number() -> str:
     """Return the board's serial number, empty where the firmware gives none."""
-    return _said(SERIAL_NUMBER)
+    return word(SERIAL_NUMBER)
 
 
 def board_details(folder: str) -> Details:
     """Return what else tells this board and its card apart. folder: one that is on the card."""
-    return Details(_said(MODEL), _said(RPI_MACHINE_ID), _card(folder) or _card("/"))
+    return Details(word(MODEL), word(RPI_MACHINE_ID), _card(folder) or _card("/"))
 
 
 def _card(folder: str) -> str:
@@ -38,9 +35,4 @@ def _card(folder: str) -> str:
     except OSError:
         return ""
     place = os.path.realpath(f"{BLOCK_DEVICES}/{os.major(device)}:{os.minor(device)}")
-    return _said(f"{place}/device/cid") or _said(f"{os.path.dirname(place)}/device/cid")
-
-
-def _said(path: str) -> str:
-    found = load(path, _LARGEST) if os.path.exists(path) else None
-    return printable((found or b"").rstrip(b"\0\n").decode("utf-8", "backslashreplace"))
+    return word(f"{place}/device/cid") or word(f"{os.path.dirname(place)}/device/cid")

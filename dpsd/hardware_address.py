@@ -13,9 +13,8 @@ import re
 import socket
 import struct
 
-from dpsd.durable import load
+from dpsd.sysfs import INTERFACES, word
 
-INTERFACES = "/sys/class/net"
 _SIOCETHTOOL = 0x8946
 _GET_PERMANENT = 0x20
 _NAME_AND_POINTER = "16sP16x"
@@ -57,10 +56,6 @@ def _permanent_address(interface: str) -> str | None:
 
 
 def _given_address(interface: str) -> str | None:
-    address = _text(interface, "address").replace(":", "").lower()
-    lasting = _text(interface, "addr_assign_type") in _LASTING
+    address = word(f"{INTERFACES}/{interface}/address").replace(":", "").lower()
+    lasting = word(f"{INTERFACES}/{interface}/addr_assign_type") in _LASTING
     return address if lasting and re.fullmatch("(?!0{12})[0-9a-f]{12}", address) else None
-
-
-def _text(interface: str, name: str) -> str:
-    return (load(f"{INTERFACES}/{interface}/{name}", 4096) or b"").decode("ascii", "replace").strip()

@@ -9,8 +9,8 @@ import os
 import socket
 
 from dpsd.errors import Problem
+from dpsd.sysfs import INTERFACES, word
 
-INTERFACES = "/sys/class/net"
 RADIOS = "/sys/class/rfkill"
 _UP, _LOOPBACK = 0x1, 0x8
 """Bits of an interface's flags, from netdevice(7)."""
@@ -47,14 +47,14 @@ def has_route(family: int) -> bool:
 def _is_up(interface: str) -> bool:
     """Tell whether packets can pass; `unknown` is what tunnels and modems say of themselves."""
     try:
-        flags = int(_word(f"{interface}/flags") or "0", 16)
+        flags = int(word(f"{interface}/flags") or "0", 16)
     except ValueError:
         return False
-    return bool(flags & _UP) and not flags & _LOOPBACK and _word(f"{interface}/operstate") in ("up", "unknown")
+    return bool(flags & _UP) and not flags & _LOOPBACK and word(f"{interface}/operstate") in ("up", "unknown")
 
 
 def _is_blocked(radio: str) -> bool:
-    return _word(f"{radio}/type") in ("wlan", "wwan") and "1" in (_word(f"{radio}/soft"), _word(f"{radio}/hard"))
+    return word(f"{radio}/type") in ("wlan", "wwan") and "1" in (word(f"{radio}/soft"), word(f"{radio}/hard"))
 
 
 def _names(folder: str) -> list[str]:
@@ -62,11 +62,3 @@ def _names(folder: str) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
-
-
-def _word(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(64).strip()
-    except OSError:
-        return ""

@@ -14,6 +14,7 @@ import re
 from datetime import datetime, timezone
 
 from dpsd.clock import rfc3339, wall_clock
+from dpsd.sysfs import word
 
 SYNCHRONIZED = "/run/systemd/timesync/synchronized"
 """The file that systemd-timesyncd touches at each synchronisation; its folder is there while the service runs."""
@@ -80,7 +81,6 @@ def _rtc_agrees(rtc: str, now: float) -> bool:
 
 def _number(path: str) -> int | None:
     try:
-        with open(path, encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError):
+        return int(word(path))
+    except ValueError:
         return None

@@ -19,9 +19,9 @@ import pytest
 
 from tests.unit.examples import CHECKOUT
 
-SHARED_HANDS = {"dpsd.alarm", "dpsd.child", "dpsd.clock", "dpsd.durable"}
-"""What any module of floor 2 may use: time limits, child processes, the clocks, and files that are written and read in
-one way."""
+SHARED_HANDS = {"dpsd.alarm", "dpsd.child", "dpsd.clock", "dpsd.durable", "dpsd.sysfs"}
+"""What any module of floor 2 may use: time limits, child processes, the clocks, and one way to write and read files and
+the kernel's."""
 
 HANDS = {
     "dpsd.board_names": {"dpsd.board", "dpsd.hardware_address", "dpsd.machine_id"},  # the names of a board
