@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from dpsd.archives import ENTRY_LIMIT, FILE_LIMIT, SIZE_LIMIT, ArchiveError, Entry, unpack
 from dpsd.errors import Problem
-from dpsd.settings import nearest
-from dpsd.text import printable
+from dpsd.text import nearest, printable
 
 CONFIGURATION = "dpsd.toml"
 CERTIFICATE, PRIVATE_KEY = "certificate.pem", "private_key.pem"

@@ -28,10 +28,9 @@ from dpsd.settings import (
     Import,
     Network,
     Outputs,
-    nearest,
 )
 from dpsd.stores import RELEASES, STORES
-from dpsd.text import printable
+from dpsd.text import nearest, printable
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dpsd.pkcs11_uri import parse_token_uri
@@ -16,7 +16,7 @@ from dpsd.protocol.identifiers import DPS_PORT, HOST_NAME_LIMIT, Endpoint, is_id
 from dpsd.proxies import ENVIRONMENT, parse_proxy
 from dpsd.shape import is_deeper
 from dpsd.stores import STORES
-from dpsd.text import printable
+from dpsd.text import nearest, printable
 from dpsd.transports import AUTO, MQTT, WEBSOCKET
 
 PAYLOAD_LIMIT = 64 * 1024
@@ -323,13 +323,6 @@ MISSPELLINGS = {
     "enrollment_group_key": "credential.group_key_file",
 }
 """Names that other DPS clients use, lower-cased and without their table."""
-
-
-def nearest(text: str, allowed: Iterable[str]) -> str:
-    from difflib import get_close_matches  # only when something is wrong
-
-    close = get_close_matches(text.lower(), list(allowed), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _noun(value: object) -> str:

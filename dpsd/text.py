@@ -1,8 +1,12 @@
-"""The one function that shows text which came from outside. Floor 0.
+"""Showing text which came from outside, by one function. Floor 0.
 
 A service's error message, a file name or a certificate's subject ends up in STATUS=, in the journal, on a terminal
 and in JSON. None of these may be steered by it: no second line, no escape sequence, no log priority.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 LIMIT = 200
 """Characters shown at most; the longest message seen from DPS has 120."""
@@ -18,6 +22,14 @@ def printable(outside: object, limit: int = LIMIT) -> str:
             return _shortened("".join(pieces), limit)
         pieces.append(piece)
     return "".join(pieces)
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """Return a question for the one of the known words that `text` looks like, empty if there is none."""
+    from difflib import get_close_matches  # only when something is wrong
+
+    close = get_close_matches(text.lower(), list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _shown(character: str) -> str:

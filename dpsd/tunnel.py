@@ -69,7 +69,8 @@ def _by_connect(
     connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint
 ) -> socket.socket:
     tunnel: Any = http.client.HTTPConnection(proxy.endpoint.host, proxy.endpoint.port)
-    tunnel.set_tunnel(_in_brackets(endpoint.host), endpoint.port, _authorization(proxy, password_file))
+    host = endpoint.bracketed  # http.client adds brackets itself only from Python 3.12 on
+    tunnel.set_tunnel(host, endpoint.port, _authorization(proxy, password_file))
     tunnel._create_connection = lambda *_: connection
     try:
         tunnel.connect()
@@ -78,11 +79,6 @@ def _by_connect(
     except http.client.HTTPException as error:
         raise _failed(proxy, endpoint, f"answers something that is not HTTP ({type(error).__name__})") from None
     return connection
-
-
-def _in_brackets(host: str) -> str:
-    """Return an IPv6 address as CONNECT names it (RFC 9110, 9.3.6), which http.client does from Python 3.12 on."""
-    return f"[{host}]" if ":" in host else host
 
 
 def _authorization(proxy: Proxy, password_file: str | None) -> dict[str, str]:

@@ -131,8 +131,7 @@ def upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
 
 def _upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
     key = base64.b64encode(os.urandom(16)).decode()
-    shown = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    host = shown if endpoint.port == WEBSOCKET_PORT else str(endpoint)
+    host = endpoint.bracketed if endpoint.port == WEBSOCKET_PORT else str(endpoint)
     connection.sendall(encode_upgrade(host, path, key))
     head, rest = _read_head(connection, endpoint)
     try:

@@ -35,8 +35,13 @@ class Endpoint(NamedTuple):
     host: str
     port: int
 
+    @property
+    def bracketed(self) -> str:
+        """The host as it stands before a port: an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{self.bracketed}:{self.port}"
 
 
 def check_registration_id(registration_id: str, *, x509: bool) -> None:

@@ -7,7 +7,9 @@ import json
 from dpsd.door import Arguments, UsageError
 from dpsd.errors import EXIT_DONE, PROBLEMS
 from dpsd.explanations import explain
-from dpsd.text import printable
+from dpsd.text import nearest, printable
+
+_ALL = "; for all of them: dpsctl explain"
 
 
 def run(arguments: Arguments) -> int:
@@ -18,15 +20,8 @@ def run(arguments: Arguments) -> int:
         return EXIT_DONE
     code = arguments.operands[0]
     if code not in PROBLEMS:
-        raise UsageError(f"there is no problem {printable(code)}{_nearest(code)}")
+        raise UsageError(f"there is no problem {printable(code)}{nearest(code, PROBLEMS) or _ALL}")
     found = explain(code)
     lines = "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.items())
     print(json.dumps(found) if arguments.has("--json") else lines)
     return EXIT_DONE
-
-
-def _nearest(code: str) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(code.lower(), PROBLEMS, 1, 0.5)
-    return f"; did you mean {close[0]}?" if close else "; for all of them: dpsctl explain"
