@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import places
@@ -27,7 +26,7 @@ from machine import Machine, eventually
 from tests.boot.first_boot import STATE, access, configure
 from tests.boot.lab import WANTS, Device, Emulator, Layers, put
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
-from tests.unit.bundles import put_folder, tgz_of
+from tests.unit.bundles import put_folder, signed, tgz_of
 
 pytestmark = pytest.mark.root
 PARTITION = "boot/firmware/dpsd"
@@ -121,10 +120,9 @@ def signed_archive(folder: Path) -> tuple[bytes, bytes]:
     identity = serialize_key_and_certificates(b"device", key, leaf, chain, BestAvailableEncryption(b"secret words"))
     settings = (folder / "dpsd.toml").read_bytes() + b'[hub]\nallow = ["*.azure-devices.net"]\n'
     content = {"dpsd.toml": settings, "identity.p12": identity, "identity.pass": b"secret words\n"}
-    sums = "".join(f"{sha256(data).hexdigest()}  {name}\n" for name, data in content.items()).encode()
     fleet = Ed25519PrivateKey.generate()
     public = fleet.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return tgz_of({**content, "SHA256SUMS": sums, "SHA256SUMS.sig": fleet.sign(sums)}), public
+    return tgz_of(signed(content, fleet)), public
 
 
 def test_root_imports_a_signed_archive_and_then_a_certificate(prepared: Machine, emulator: Emulator) -> None:

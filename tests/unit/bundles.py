@@ -7,7 +7,10 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests import canaries
 
@@ -41,6 +44,12 @@ def zip_of(content: Content | Iterable[tuple[str, bytes]], mode: int = 0, method
 
 def tgz_of(content: Content) -> bytes:
     return gzip.compress(tar_of(content))
+
+
+def signed(content: Content, key: Ed25519PrivateKey) -> Content:
+    """The files with SHA256SUMS over them and its signature, as docs/import.md makes both."""
+    sums = "".join(f"{sha256(data).hexdigest()}  {name}\n" for name, data in content.items()).encode()
+    return {**content, "SHA256SUMS": sums, "SHA256SUMS.sig": key.sign(sums)}
 
 
 def put_folder(folder: Path, content: Content) -> Path:

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dpsd.bundle import load_bundle
 from dpsd.credentials import open_credential
@@ -18,7 +20,7 @@ from dpsd.places import Places
 from dpsd.publish import prepare_folders, publish
 from dpsd.reset import reset
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
-from tests.unit.bundles import Content, put_folder, tar_of
+from tests.unit.bundles import Content, put_folder, signed, tar_of
 from tests.unit.examples import DEVICE_KEY, RECORD, problem_of
 
 SETTINGS = b'[dps]\nid_scope = "0ne00TEST01"\nregistration_id = "pi-1"\n'
@@ -28,6 +30,9 @@ PAIR = {
     "certificate.pem": pem_of(make_certificate(make_key("ec"), "pi-1")),
     "private_key.pem": pem_of_key(make_key("ec")),
 }
+FLEET, STRANGER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+OWNERS = {**WHOLE, "dpsd.toml": SETTINGS + b'[hub]\nallow = ["contoso-*.azure-devices.net"]\n'}
+"""A bundle with a setting that only the fleet's owner may bring."""
 YESTERDAY = datetime.now(timezone.utc) - timedelta(days=1)
 
 
@@ -55,6 +60,13 @@ def adopt_content(places: Places, content: Content) -> None:
 def imported(places: Places) -> str | None:
     path = Path(places.imported)
     return path.read_text() if path.exists() else None
+
+
+def trust_fleet(places: Places) -> None:
+    """Let the device take the fleet's key for its owner's."""
+    public = FLEET.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    put(places, "fleet.pem", public)
+    put(places, "image.toml", f'[import]\nfleet_key_file = "{Path(places.state).parent}/fleet.pem"\n')
 
 
 def left(folder: str) -> list[str]:
@@ -107,8 +119,41 @@ REFUSED = {
 
 @pytest.mark.parametrize(("code", "content"), REFUSED.values(), ids=REFUSED)
 def test_a_bundle_with_a_fault_changes_nothing(places: Places, code: str, content: Content) -> None:
+    changes_nothing(places, code, content)
+
+
+def changes_nothing(places: Places, code: str, content: Content) -> None:
+    """The bundle is refused, and nothing that it brings is there afterwards."""
     problem_of(code, lambda: adopt_content(places, content))
     assert [path for path in Path(places.state).rglob("*") if path.is_file() and path.name != "lock"] == []
+
+
+def test_what_the_fleet_has_signed_sets_what_is_its_owners(places: Places) -> None:
+    trust_fleet(places)
+    adopt_content(places, signed(OWNERS, FLEET))
+    assert load_config(places).config.hub.allow != ()
+
+
+FORGED = {
+    "by another key": signed(OWNERS, STRANGER),
+    "by another key, over what anybody may bring": signed(WHOLE, STRANGER),
+    "over other settings": {**signed(WHOLE, FLEET), "dpsd.toml": OWNERS["dpsd.toml"]},
+    "over another credential": {**signed({**OWNERS, "primary_key": b"old"}, FLEET), **KEY},
+    "over one file fewer": {**signed({"dpsd.toml": OWNERS["dpsd.toml"]}, FLEET), **KEY},
+    "of other sums": {**signed(OWNERS, FLEET), "SHA256SUMS.sig": FLEET.sign(b"")},
+}
+
+
+@pytest.mark.parametrize("content", FORGED.values(), ids=FORGED)
+def test_what_the_fleet_has_not_signed_as_it_is_changes_nothing(places: Places, content: Content) -> None:
+    trust_fleet(places)
+    changes_nothing(places, "bundle-signature-invalid", content)
+
+
+@pytest.mark.parametrize("key", [FLEET, STRANGER], ids=["the fleet's", "another"])
+def test_where_no_fleet_key_is_configured_a_signature_does_not_count(places: Places, key: Ed25519PrivateKey) -> None:
+    changes_nothing(places, "bundle-not-signed", signed(OWNERS, key))
+    adopt_content(places, signed(WHOLE, key))
 
 
 def test_a_bundle_that_would_lose_against_the_owner_is_refused(places: Places) -> None:
