@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -182,6 +184,28 @@ def test_on_a_full_disk_the_old_seal_stays(places: Places, room: int) -> None:
         signal.signal(signal.SIGXFSZ, handler)
     assert Path(places.sealed).read_bytes() == before
     assert len(open_credential(KEYS, places).keys) == 2
+
+
+def test_by_a_source_with_another_key_each_time_nothing_is_sealed(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sealed(places).read_bytes()
+    firmware = tmp_path / "rpi-fw-crypto"
+    firmware.write_text("#!/bin/sh\nhead --bytes=32 /dev/urandom\n")
+    firmware.chmod(0o755)
+    monkeypatch.setattr("dpsd.keys.sources.FIRMWARE_COMMAND", str(firmware))
+    said = problem_of("key-source-changed", lambda: seal(places, OTHER, "rpi-firmware")).sentence
+    assert said == "the new seal: rpi-firmware has another key than it was sealed with"
+    assert Path(places.sealed).read_bytes() == before
+
+
+def test_a_disk_that_gives_back_other_bytes_holds_no_seal(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    def worn(descriptor: int, size: int, read: Callable[[int, int], bytes] = os.read) -> bytes:
+        data = read(descriptor, size)
+        return data[:-1] + b"\0" if b"dpsd_seal" in data else data
+
+    monkeypatch.setattr("os.read", worn)
+    assert "is not what was just written" in problem_of("seal-damaged", lambda: seal(places, BOTH, "file")).sentence
 
 
 def provisioned(places: Places) -> str:
