@@ -175,6 +175,7 @@ def test_a_publish_cut_at_any_call_is_repaired_by_the_next(fresh: Fresh, old: Re
 
 def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh) -> None:
     secrets, given = ("certificate_file", "private_key_file"), ("connection_string",)
+    sealed_away = ("candidate.sealed", "credential.sealed", "keys/file.key")
 
     def start() -> Path:
         folder = fresh()
@@ -190,7 +191,9 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
         ):
             (folder / "state" / name).write_text("old")
         (folder / "run/credentials").mkdir()
-        for name in (*secrets, *[f"run/credentials/{name}" for name in given]):
+        (folder / "state/private/keys").mkdir()
+        there = [*(f"run/credentials/{name}" for name in given), *(f"state/private/{name}" for name in sealed_away)]
+        for name in (*secrets, *there):
             (folder / name).write_text("secret")
         return folder
 
@@ -201,7 +204,8 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
     for call, folder in cuts(RESET, start):
         left = published(folder)
         if load_record(places(folder))[0] == OLD:
-            assert set(secrets) <= left.keys(), f"a record without its credential after {call}"
+            credential = {*secrets, *map(os.path.basename, sealed_away)}
+            assert credential <= left.keys(), f"a record without its credential after {call}"
         else:
             assert (
                 left.keys() & {"provisioned", "connection.json", "connection.env", "payload.json", *given} == set()
