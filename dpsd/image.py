@@ -17,6 +17,7 @@ from dpsd.configuration_files import writers_fault
 from dpsd.durable import load
 from dpsd.errors import Problem, ProtocolError
 from dpsd.inputs import TEXT_LIMIT, drop_ins
+from dpsd.machine_id import MACHINE_ID
 from dpsd.places import CONFIGURATION, IMPORT_DIRECTORY, KEYS_DIRECTORY, Places
 from dpsd.protocol.sas import parse_key
 from dpsd.settings import names_secret
@@ -27,6 +28,8 @@ FOLDERS = ("/etc/dpsd", "/boot/firmware/dpsd", "/boot/dpsd", "/etc/credstore", "
 """Where credentials lie."""
 UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 """Where dpsd.service and its drop-ins are."""
+DBUS_MACHINE_ID = "/var/lib/dbus/machine-id"
+_ID = re.compile(rb"[0-9A-Fa-f]{32}")
 _SECRET = "holds a secret, which every board would have; remove it"
 _LOCKS = {os.path.basename(path) for path in (Places().lock, Places().seal_lock)}
 
@@ -65,9 +68,7 @@ def _findings(root: str) -> Iterator[str]:
     for path in ("/var/lib/systemd/credential.secret", *_files(root, KEYS_DIRECTORY)):
         if os.path.lexists(resolve(root, path)):
             yield f"{printable(path)}: opens what is sealed; remove it, each board makes its own"
-    if re.match(rb"[0-9a-f]{32}", load(resolve(root, "/etc/machine-id"), TEXT_LIMIT) or b""):
-        place = printable(shlex.quote(resolve(root, "/etc/machine-id")))
-        yield f"/etc/machine-id: every board would have this id; empty it: truncate --size=0 {place}"
+    yield from _machine_ids(root)
     for folder in FOLDERS:
         for path in _files(root, folder):
             yield from _credential(root, path)
@@ -75,6 +76,17 @@ def _findings(root: str) -> Iterator[str]:
         for path in (f"{folder}/dpsd.service", *_files(root, f"{folder}/dpsd.service.d")):
             yield from _unit(root, path)
     yield from _configuration(root)
+
+
+def _machine_ids(root: str) -> Iterator[str]:
+    """A first boot takes the id of D-Bus, unless that is a link, for an empty one of the system."""
+    system, dbus = (resolve(root, path) for path in (MACHINE_ID, DBUS_MACHINE_ID))
+    if _ID.match(load(system, TEXT_LIMIT) or b""):
+        emptied = f"truncate --size=0 {printable(shlex.quote(system))}"
+        yield f"{MACHINE_ID}: every board would have this id; empty it: {emptied}"
+    if dbus != system and _ID.match(load(dbus, TEXT_LIMIT) or b""):
+        removed = f"rm {printable(shlex.quote(dbus))}"
+        yield f"{DBUS_MACHINE_ID}: every board would get this id at its first boot; remove it: {removed}"
 
 
 def _state(root: str) -> Iterator[str]:

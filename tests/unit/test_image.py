@@ -48,6 +48,7 @@ UNSAFE = {
     "/var/lib/dpsd-keys/key": b"secret",
     "/var/lib/systemd/credential.secret": b"secret",
     "/etc/machine-id": b"0123456789abcdef0123456789abcdef\n",
+    "/var/lib/dbus/machine-id": b"0123456789ABCDEF0123456789abcdef",
     "/etc/dpsd/old.key": pem_of_key(make_key("ec")),
     "/etc/dpsd/group.symkey": DEVICE_KEY.encode(),
     "/boot/firmware/dpsd/device.p12": b"\x30",
@@ -95,6 +96,19 @@ def test_the_command_that_empties_a_machine_id_is_for_that_of_the_image(root: Pa
     put(root, "/etc/machine-id", b"0123456789abcdef0123456789abcdef\n")
     found = problem_of("image-unsafe", lambda: check_image(str(root)))
     assert found.sentence.endswith(f": truncate --size=0 {root}/etc/machine-id")
+
+
+def test_the_machine_id_of_dbus_is_found_unless_it_is_a_link_to_that_of_the_system(root: Path) -> None:
+    dbus = root / "var/lib/dbus/machine-id"
+    put(root, "/var/lib/dbus/machine-id", b"0123456789abcdef0123456789abcdef\n")
+    found = problem_of("image-unsafe", lambda: check_image(str(root)))
+    assert found.sentence.endswith(f": every board would get this id at its first boot; remove it: rm {dbus}")
+    dbus.unlink()
+    dbus.symlink_to("/etc/machine-id")
+    check_image(str(root))
+    put(root, "/etc/machine-id", b"0123456789abcdef0123456789abcdef\n")
+    found = problem_of("image-unsafe", lambda: check_image(str(root)))
+    assert found.sentence.startswith("/etc/machine-id: ") and found.also == ()
 
 
 def test_all_is_found_at_once(root: Path) -> None:
