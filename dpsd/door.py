@@ -6,6 +6,7 @@ argparse, which would cost the resident daemon as much memory as all of its own 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,12 +15,14 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from dpsd import __version__
-from dpsd.errors import EXIT_BUG, EXIT_DONE, EXIT_USAGE, Problem, encode_problem
+from dpsd.errors import EXIT_BUG, EXIT_DONE, EXIT_LATER, EXIT_USAGE, Problem, encode_problem
 from dpsd.journal import is_journal, log_problem
 from dpsd.places import CONFIGURATION, RUNTIME_DIRECTORY, STATE_DIRECTORY, Places
 from dpsd.text import printable
 
 _SENTENCE_LIMIT = 1000
+_OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+"""What a write to an open file fails by."""
 
 
 class Arguments(NamedTuple):
@@ -63,6 +66,17 @@ class UsageError(Exception):
 
 def enter(program: str, verbs: Mapping[str, Verb], argv: list[str]) -> int:
     """Run the verb that `argv` names; a table with the verb "" has a default. Returns the exit status."""
+    try:
+        status = _enter(program, verbs, argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # at the end of Python nobody could say that it fails
+    except OSError as error:
+        return _lose_output(program, error)
+    return status
+
+
+def _enter(program: str, verbs: Mapping[str, Verb], argv: list[str]) -> int:
+    """Do it; raises OSError only where output cannot be written: whatever else lies outside has become a Problem."""
     as_json = "--json" in argv
     try:
         return _run(program, verbs, argv)
@@ -74,13 +88,25 @@ def enter(program: str, verbs: Mapping[str, Verb], argv: list[str]) -> int:
         return problem.kind.exit_status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return EXIT_BUG
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and error.filename is None:
+            raise
         traceback.print_exc()
         print(f"{program}: this is a bug; please report it with the lines above", file=sys.stderr)
         return EXIT_BUG
+
+
+def _lose_output(program: str, error: OSError) -> int:
+    """Say that output cannot be written, unless its reader went away; return the status. The rest goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    if error.errno == errno.EPIPE:
+        return EXIT_BUG
+    try:
+        print(f"{program}: cannot write the output: {error.strerror}", file=sys.stderr)
+    except OSError:
+        os.dup2(nowhere, 2)
+    return EXIT_LATER
 
 
 def show_problem(problem: Problem, as_json: bool = False) -> None:

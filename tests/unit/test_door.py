@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -14,7 +15,8 @@ from dpsd import __version__
 from dpsd.door import Arguments, Option, UsageError, Verb, enter
 from dpsd.errors import Problem
 from dpsd.places import CONFIGURATION
-from tests.unit.examples import CHECKOUT
+from tests.unit.authority import put_secret
+from tests.unit.examples import CHECKOUT, GROUP_KEY
 
 PROBLEM = Problem("dps-throttled", "wait\x1b[31m", hint="do \xe9 this", also=("and more",), retry_after=7)
 TOLD = "dpsd: dps-throttled: wait\\x1b[31m\ndpsd: dps-throttled: and more\nhint: do \\xc3\\xa9 this\n"
@@ -28,9 +30,13 @@ def show(arguments: Arguments) -> int:
 
 def fail(arguments: Arguments) -> int:
     """A verb that raises what its operand names."""
-    raise {"problem": PROBLEM, "bug": KeyError("odd"), "interrupt": KeyboardInterrupt(), "pipe": BrokenPipeError()}[
-        arguments.operands[0]
-    ]
+    raise {
+        "problem": PROBLEM,
+        "bug": KeyError("odd"),
+        "file": OSError(errno.ENOSPC, "full", "odd"),
+        "interrupt": KeyboardInterrupt(),
+        "pipe": BrokenPipeError(errno.EPIPE, "gone"),
+    }[arguments.operands[0]]
 
 
 VERBS = {
@@ -100,10 +106,11 @@ def test_a_problem_is_told_as_json_where_asked(capsys: pytest.CaptureFixture[str
     assert document["also"] == ["and more"]
 
 
-def test_a_bug_is_status_1_and_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
-    assert enter("dpsctl", VERBS, ["fail", "bug"]) == 1
+@pytest.mark.parametrize("kind", ["bug", "file"])
+def test_a_bug_is_status_1_and_shows_where(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert enter("dpsctl", VERBS, ["fail", kind]) == 1
     told = capsys.readouterr().err
-    assert "KeyError: 'odd'" in told and told.endswith("dpsctl: this is a bug; please report it with the lines above\n")
+    assert "'odd'" in told and told.endswith("dpsctl: this is a bug; please report it with the lines above\n")
 
 
 def test_an_interrupt_is_status_130() -> None:
@@ -151,3 +158,18 @@ def test_a_reader_that_goes_away_costs_no_traceback() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code, str(CHECKOUT)], capture_output=True, check=False, env=os.environ)
     assert (ran.returncode, ran.stderr) == (1, b"")
+
+
+LONG = ["derive-key", "--group-key-file=group.key", *(f"pi-{number}" for number in range(1000))]
+
+
+@pytest.mark.parametrize("words", [["--version"], ["explain"], ["show", "--json", "--state-dir=."], LONG[:3], LONG])
+def test_output_that_cannot_be_written_is_told_in_one_line(words: list[str], tmp_path: Path) -> None:
+    put_secret(tmp_path / "group.key", GROUP_KEY.encode())
+    command = [sys.executable, "-m", "dpsd.dpsctl", *words]
+    environment = {"PYTHONPATH": str(CHECKOUT)}
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, env=environment, check=False)
+        assert (ran.returncode, ran.stderr) == (75, b"dpsctl: cannot write the output: No space left on device\n")
+        ran = subprocess.run(command, stdout=full, stderr=full, cwd=tmp_path, env=environment, check=False)
+        assert ran.returncode == 75
