@@ -38,8 +38,7 @@ def load_layers(paths: list[str], writers: frozenset[int]) -> list[Layer]:
 def _load(path: str, writers: frozenset[int]) -> str:
     shown = printable(path)
     try:
-        for name in (path, os.path.realpath(path)):
-            _check_folders(os.path.realpath(os.path.dirname(name) or "."), writers)
+        _check_ways(path, writers)
         descriptor = os.open(path, _OPEN)
     except FileNotFoundError:
         raise Problem("configuration-missing", f"{shown} does not exist") from None
@@ -56,6 +55,21 @@ def _load(path: str, writers: frozenset[int]) -> str:
         raise Problem("configuration-invalid", f"{shown} is not UTF-8 (byte {error.start})") from None
     finally:
         os.close(descriptor)
+
+
+def check_writers(path: str, writers: frozenset[int]) -> None:
+    """Raise Problem `configuration-insecure` if others than root and `writers` could change a file that is there."""
+    try:
+        _check_ways(path, writers | {0})
+        _check_writers(printable(path), os.stat(path), writers | {0})
+    except OSError:  # whoever opens it will say so
+        return
+
+
+def _check_ways(path: str, writers: frozenset[int]) -> None:
+    """Check the folders above a file, and above what it is a link to."""
+    for name in (path, os.path.realpath(path)):
+        _check_folders(os.path.realpath(os.path.dirname(name) or "."), writers)
 
 
 def _check_folders(folder: str, writers: frozenset[int]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from dpsd.board import board_details, serial_number
 from dpsd.board_names import value_of
 from dpsd.config import Effective, parse_config
-from dpsd.configuration_files import load_layers
+from dpsd.configuration_files import check_writers, load_layers
 from dpsd.credentials import open_candidate, open_credential
 from dpsd.credentials.credential import Credential
 from dpsd.credentials.systemd_credentials import observed_files, public_file
@@ -77,6 +77,7 @@ def open_device(
         config = config._replace(credential=files_of)
     files = _credential_files(config, places)
     report(Watch({path: signature(path) for path in [*files, *_programs(config)]}))
+    _check_roots(config, places)
     public = (config.credential.certificate_file, public_file())
     inputs |= {path: observe(path, secret=path not in public) for path in files if path != places.candidate}
     candidate = candidate and config.credential.store == SEALED
@@ -94,6 +95,16 @@ def open_device(
     endpoint = str(config.dps.global_endpoint)
     binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint, serial_number())
     return Device(config, credential, _payload(config), binding, inputs, board_details(places.state))
+
+
+def _check_roots(config: Config, places: Places) -> None:
+    """Who may write the roots can have the device trust anybody; raises Problem `configuration-insecure`."""
+    roots = config.network.trusted_roots
+    try:
+        if roots.startswith("/"):
+            check_writers(roots, writers(places))
+    except Problem as problem:
+        raise problem.amended(f"network.trusted_roots: {problem.sentence}") from None
 
 
 def _await_token(path: str, patience: float, report: Report) -> None:

@@ -32,8 +32,8 @@ MEANINGS = {
         "usable PEM file. All faults are listed at once."
     ),
     "configuration-insecure": (
-        "Somebody besides root could change a configuration file, by the file or by a folder above it. The hint "
-        "names the command."
+        "Somebody besides root could change a configuration file, or the one that network.trusted_roots names, by the "
+        "file or by a folder above it. The hint names the command."
     ),
     "credential-missing": (
         "A certificate or key file that the configuration names is not there or cannot be opened, or systemd did not "

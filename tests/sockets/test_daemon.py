@@ -84,6 +84,20 @@ def test_late_roots_are_noticed(board: Board) -> None:
         daemon.await_notified("READY=1")
 
 
+def test_roots_that_others_may_write_are_refused_until_that_is_mended(board: Board) -> None:
+    roots = board.folder / "roots.pem"
+    roots.write_bytes(board.emulator.ca.read_bytes())
+    roots.chmod(0o666)
+    board.configure(trusted_roots=f'"{roots}"')
+    refused = board.dpsctl("config")
+    said = f"network.trusted_roots: {roots} may be written by others (mode 0666)\nhint: chmod go-w {roots}\n"
+    assert (refused.returncode, refused.stderr) == (78, f"dpsd: configuration-insecure: {said}")
+    with Daemon(board) as daemon:
+        daemon.await_status("configuration-insecure")
+        roots.chmod(0o644)
+        daemon.await_notified("READY=1")
+
+
 def test_typo_does_not_take_an_earlier_assignment_away(board: Board) -> None:
     assert board.dpsctl("provision").returncode == 0
     board.configure(id_scope='"0ne/1"')

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dpsd.config import Layer
-from dpsd.configuration_files import load_layers
+from dpsd.configuration_files import check_writers, load_layers
 from tests.unit.examples import problem_of
 
 OWN = frozenset({os.geteuid()})
@@ -74,6 +74,18 @@ def test_a_folder_behind_a_link_that_others_may_write_is_refused(tmp_path: Path,
     home.chmod(0o777)
     (folder / "dpsd.toml").symlink_to(home / "dpsd.toml")
     insecure(folder / "dpsd.toml", home)
+
+
+def test_any_file_can_be_judged_so_and_one_that_is_not_there_is_left_to_who_opens_it(path: Path, folder: Path) -> None:
+    (folder / "link").symlink_to(path)
+    check_writers(f"{folder}/link", OWN)
+    check_writers(f"{folder}/missing/file", OWN)
+    path.chmod(0o666)
+    problem = problem_of("configuration-insecure", lambda: check_writers(f"{folder}/link", OWN))
+    assert problem.sentence == f"{folder}/link may be written by others (mode 0666)"
+    path.chmod(0o644)
+    folder.chmod(0o777)
+    problem_of("configuration-insecure", lambda: check_writers(str(path), OWN))
 
 
 @pytest.mark.parametrize("mode", [0o1777, 0o1775])
