@@ -29,6 +29,14 @@ RUNTIME = (
 INIT = ("systemd", "systemd-sysv", "dbus", "udev")
 AGENTS = ("mosquitto", "mosquitto-clients")
 TOKENS = ("pkcs11-provider", "softhsm2")
+STEP = (
+    "ca-certificates",
+    "golang-go",
+    "golang-github-smallstep-cli-dev",
+    "golang-github-smallstep-certificates-dev",
+    "golang-github-smallstep-truststore-dev",
+    "golang-sslmate-src-go-pkcs12-dev",
+)
 BUILDING = ("debhelper", "dh-python", "pybuild-plugin-pyproject", "python3", "python3-setuptools", "lintian")
 APT_KEPT = re.compile(r'^Acquire::(?:https?(?:::.*)?|Retries|Check-Valid-Until|Check-Date) "[^"]+";$', re.M)
 
@@ -37,12 +45,17 @@ _used: dict[Path, int] = {}  # the roots that this process uses, with descriptor
 
 
 class Root(NamedTuple):
-    """What a Debian root is made of. kind: one root of each is kept. backports: whether these are taken, too."""
+    """What a Debian root is made of.
+
+    kind: one root of each is kept. backports: whether these are taken, too. work: a program that finishes it, on this
+    host; its argument is the root, and its apt-get has Debian's sources.
+    """
 
     kind: str
     release: str
     packages: tuple[str, ...]
     backports: bool = False
+    work: Path | None = None
 
 
 def device(release: str) -> Root:
@@ -57,6 +70,11 @@ def device_with_token(release: str) -> Root:
     )
 
 
+def smallstep() -> Root:
+    """A bench with smallstep's `step` and `step-ca`, in usr/local/bin; Debian 12 has libraries that fit together."""
+    return Root("smallstep", "bookworm", STEP, work=Path(__file__).with_name("step.sh"))
+
+
 def workshop() -> Root:
     """Where the package is built, whatever the host: Debian 13 puts units below /usr/lib."""
     return Root("workshop", "trixie", BUILDING)
@@ -68,7 +86,8 @@ def made(root: Root) -> Path:
     It stays as long as this process lives. Raises Failure if it cannot be made.
     """
     sources = sources_for(root.release, backports=root.backports)
-    mark = hashlib.sha256("\n".join([root.release, *root.packages, sources]).encode()).hexdigest()[:12]
+    work = [root.work.read_text()] if root.work else []
+    mark = hashlib.sha256("\n".join([root.release, *root.packages, sources, *work]).encode()).hexdigest()[:12]
     folder = places.ROOTS / f"{root.kind}-{mark}"
     places.ROOTS.mkdir(parents=True, exist_ok=True)
     with only_one(places.ROOTS / f".{folder.name}.lock"):
@@ -122,12 +141,13 @@ def bootstrap(root: Root, sources: str, folder: Path) -> None:
             "--variant=minbase",
             f"--include={','.join(root.packages)}",
             f"--aptopt={settings}",
+            *([f"--customize-hook={root.work}"] if root.work else []),
             "--skip=output/dev",
             root.release,
             partial,
             "-",
         ],
-        stdin=sources,
+        stdin=sources.replace("Types: deb\n", "Types: deb deb-src\n") if root.work else sources,
     )
     partial.rename(folder)
 
