@@ -15,20 +15,27 @@ from tests.emulator_process import ROOT
 from tests.sockets.board import Board, environment
 
 PAGE = (ROOT / "docs/certificates.md").read_text()
-RECIPE = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-RENEW, SIGN = (re.findall(rf"^```sh {name}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL) for name in ("renew", "sign"))
+def recipe(name: str) -> str:
+    """Return the one block of the page with this after its fence."""
+    (text,) = re.findall(rf"^```{name}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return str(text)
+
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 
-def enroll(board: Board, authority: str) -> Path:
-    """Run the recipe, have the group of its authority at the emulator, and give the board its device; return where."""
+def enroll(board: Board, authority: str, script: str = "", extra: dict[str, str] | None = None) -> Path:
+    """Run the recipe, have the group of its authority at the emulator, and give the board its device; return where.
+
+    script: another recipe. extra: more of its environment.
+    """
     bench = board.folder / "bench"
     bench.mkdir()
-    (recipe,) = RECIPE
-    subprocess.run(["sh", "-eu"], input=recipe, cwd=bench, text=True, check=True)
+    subprocess.run(
+        ["sh", "-eu"], input=script or recipe("sh"), cwd=bench, env=environment(extra), text=True, check=True
+    )
     canaries.note((bench / "pi-0001.key").read_bytes(), "the recipe's key", bench)
     certificates = {"signingCertificates": {"primary": (bench / authority).read_text()}}
     group = {"enrollmentGroupId": f"of-{authority}", "attestation": {"type": "x509", "x509": certificates}}
@@ -52,9 +59,9 @@ def test_the_recipe_to_renew_registers_with_a_new_key(board: Board) -> None:
     before = [(bench / f"pi-0001.{kind}").read_bytes() for kind in ("pem", "key")]
     python, *words = board.command("dpsd.dpsctl")
     module, places = shlex.join([python, *words[:2]]), shlex.join(words[2:])
-    script = [f'id=pi-0001\ndpsctl() {{ {module} "$@" {places}; }}\n', *SIGN, *RENEW]
+    script = f'id=pi-0001\ndpsctl() {{ {module} "$@" {places}; }}\n' + recipe("sh sign") + recipe("sh renew")
     ended = subprocess.run(
-        ["sh", "-eu"], input="".join(script), cwd=bench, env=environment(), text=True, capture_output=True, check=False
+        ["sh", "-eu"], input=script, cwd=bench, env=environment(), text=True, capture_output=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.endswith("\n") and "renewed: pi-0001 at " in ended.stdout
