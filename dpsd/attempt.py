@@ -17,6 +17,7 @@ from dpsd.credentials.credential import Certificate
 from dpsd.device import Device, open_device
 from dpsd.errors import Problem, Retry
 from dpsd.mounts import volatile_kind
+from dpsd.network.tunnel import effective_proxy
 from dpsd.places import Places
 from dpsd.progress import Carry, Done, Orders, Registered, Renewed, Step, Watch
 from dpsd.protocol.assignment import Assignment, check_allowed
@@ -30,7 +31,6 @@ from dpsd.settings import Network
 from dpsd.steps import Report
 from dpsd.time_sync import SYNCHRONIZED, doubt, moment_of
 from dpsd.transports import ways
-from dpsd.tunnel import effective_proxy
 
 CLOCK_LOOK = 30
 """Seconds until an unsynchronised clock is judged again where nothing tells that it was set."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from dpsd.connecting import Login, open_session, password, with_either_key
 from dpsd.connection import Connection
 from dpsd.credentials.credential import Signer
 from dpsd.device import Device
 from dpsd.errors import Problem
+from dpsd.network.connecting import Login, open_session, password, with_either_key
 from dpsd.progress import Step
 from dpsd.protocol import sas
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint

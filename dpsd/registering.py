@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from dpsd import __version__
 from dpsd.clock import clock_offset, wall_clock, was_set
-from dpsd.connecting import Login, open_session, password, with_either_key
 from dpsd.credentials.credential import Signer
 from dpsd.device import Device
 from dpsd.errors import Problem
-from dpsd.mqtt import Session
+from dpsd.network.connecting import Login, open_session, password, with_either_key
+from dpsd.network.mqtt import Session
 from dpsd.progress import Carry, Event
 from dpsd.protocol import sas
 from dpsd.protocol.assignment import Assignment, check_allowed

@@ -12,9 +12,9 @@ from dpsd.bundle import Bundle, Files
 from dpsd.bundle_content import material_of
 from dpsd.credentials import open_credential
 from dpsd.fleet_signature import check_sums
+from dpsd.network.tls import make_context
 from dpsd.protocol.identifiers import check_registration_id
 from dpsd.settings import CredentialSettings
-from dpsd.tls import make_context
 from tests.fuzz.endings import problems
 from tests.fuzz.files import put
 from tests.unit.authority import make_certificate, pem_of, pem_of_key

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from dpsd.emulator.authority import issue_authority, issue_server
-from dpsd.mqtt import Session
+from dpsd.network.mqtt import Session
+from dpsd.network.tls import make_context, shake_hands
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.tls import make_context, shake_hands
 from dpsd.transports import MQTT, Way
 from tests.fuzz.endings import problems
 from tests.fuzz.network import FROM_DPS

@@ -45,8 +45,8 @@ def test_a_family_that_swallows_packets_costs_a_moment(family: str, tmp_path: Pa
     code = f"""if True:
         import socket, time
         from dpsd.protocol.identifiers import Endpoint
-        from dpsd.resolve import literal
-        from dpsd.tcp import connect
+        from dpsd.network.resolve import literal
+        from dpsd.network.tcp import connect
         server = socket.create_server(("{good}", 8883), family=literal("{good}")[0].family)
         began = time.monotonic()
         connected = connect(Endpoint("x", 8883), literal("{swallowed}") + literal("{good}"))

@@ -31,17 +31,13 @@ HANDS = {
     "dpsd.fleet_signature": {"dpsd.bundle"},  # what is signed
     "dpsd.keys": {"dpsd.firmware", "dpsd.machine_id", "dpsd.systemd_creds"},  # the sources
     "dpsd.machine_id": {"dpsd.mounts"},  # a transient machine id is a mount
-    "dpsd.mqtt": {"dpsd.tcp", "dpsd.tls", "dpsd.websocket"},  # the streams of a session, which name their errors
+    "dpsd.network": {"dpsd.credentials", "dpsd.steps"},  # who logs in, and what is told of it
     "dpsd.systemd_creds": {"dpsd.machine_id"},  # what its secret depends on
-    "dpsd.tcp": {"dpsd.link", "dpsd.resolve"},  # a name's addresses, and why nothing is routed to them
-    "dpsd.tls": {"dpsd.tcp"},  # what it runs on
-    "dpsd.tunnel": {"dpsd.credentials"},  # a proxy's password is a secret file
-    "dpsd.websocket": {"dpsd.tcp", "dpsd.tls"},  # what it runs on
 }
 """Floor 2 has a module, or a package of them, for each thing outside. They do not import each other but for these."""
 
 ONLY_IMPORTERS = {
-    "paho": {"dpsd.mqtt"},
+    "paho": {"dpsd.network.mqtt"},
     "pyudev": {"dpsd.token_device"},
     "sdnotify": {"dpsd.notify"},
     "cryptography": {
@@ -49,9 +45,9 @@ ONLY_IMPORTERS = {
         "dpsd.credentials.pkcs12",
         "dpsd.credentials.x509_certificate",
         "dpsd.fleet_signature",
-        "dpsd.issuer",
+        "dpsd.network.issuer",
     },
-    "socks": {"dpsd.tunnel"},
+    "socks": {"dpsd.network.tunnel"},
 }
 PURE = {
     "__future__", "base64", "binascii", "collections", "difflib", "enum", "fnmatch", "hmac", "json", "math", "re",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.link import check_interface
+from dpsd.network.link import check_interface
 from tests.unit.examples import problem_of
 
 LO = {"flags": "0x9", "operstate": "unknown"}

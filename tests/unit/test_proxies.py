@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpsd.network.tunnel import effective_proxy
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.proxies import Proxy, parse_proxy
-from dpsd.tunnel import effective_proxy
 from tests.unit.examples import problem_of
 
 GOOD = {

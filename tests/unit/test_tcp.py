@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
+from dpsd.network.resolve import Address, literal, resolve
+from dpsd.network.tcp import connect, interleaved
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.resolve import Address, literal, resolve
-from dpsd.tcp import connect, interleaved
 
 V6, V4 = socket.AF_INET6, socket.AF_INET
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dpsd.errors import PROBLEMS
+from dpsd.network.tls import AZURE_ROOTS, make_context, shake_hands, tls_problem
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.tls import AZURE_ROOTS, make_context, shake_hands, tls_problem
 from tests.unit.authority import make_certificate, make_key, pem_of
 from tests.unit.examples import problem_of
 

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 from paho.mqtt import client as paho
 
 from dpsd.errors import Problem
+from dpsd.network.tcp import connection_problem
+from dpsd.network.tls import TlsSocket, tls_problem
+from dpsd.network.websocket import WebSocket
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.tcp import connection_problem
 from dpsd.text import printable
-from dpsd.tls import TlsSocket, tls_problem
 from dpsd.transports import Way
-from dpsd.websocket import WebSocket
 
 KEEPALIVE = 60
 """Seconds, as in Microsoft's SDK for Python."""

@@ -1,4 +1,4 @@
-"""A session with DPS or an IoT Hub, over whichever transport the configuration allows. Floor 3.
+"""A session with DPS or an IoT Hub, over whichever transport the configuration allows. Floor 2.
 
 With the transport `auto` MQTT's own port comes first, and WebSocket on 443 where nobody has answered there as a TLS
 server: nothing was decided about this device, and a firewall that passes only the web's port looks so. Any other
@@ -16,17 +16,17 @@ from typing import NamedTuple, TypeVar
 from dpsd.alarm import TimeUp
 from dpsd.clock import wall_clock
 from dpsd.credentials.credential import Credential, Signer
-from dpsd.dialing import Dial, make_dial
 from dpsd.errors import Problem
-from dpsd.mqtt import Session, Stream
+from dpsd.network.dialing import Dial, make_dial
+from dpsd.network.mqtt import Session, Stream
+from dpsd.network.tls import make_context, shake_hands
+from dpsd.network.websocket import upgrade
 from dpsd.progress import Step
 from dpsd.protocol import sas
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.settings import Network
 from dpsd.steps import STEP_LIMIT, Report, step
-from dpsd.tls import make_context, shake_hands
 from dpsd.transports import Way, ways
-from dpsd.websocket import upgrade
 
 FIRST_LIMIT = 10
 """Seconds for a way when there is another one, so that both fit well into an attempt."""
@@ -123,7 +123,9 @@ class _Caller(NamedTuple):
         """Add whose certificate it was to a certificate that was not accepted."""
         if problem.code not in ("intercepted", "tls-wrong-name"):
             return problem
-        from dpsd.issuer import with_presented  # cryptography costs memory that an attempt with a key does not need
+        from dpsd.network.issuer import (
+            with_presented,  # cryptography costs memory that an attempt with a key does not need
+        )
 
         try:
             return with_presented(problem, self.dial.connect(endpoint), endpoint)

@@ -1,4 +1,4 @@
-"""How the network setting reaches a host: directly, or through the proxy. Floor 3."""
+"""How the network setting reaches a host: directly, or through the proxy. Floor 2."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from dpsd.errors import Problem
-from dpsd.link import check_interface, check_routes
+from dpsd.network.link import check_interface, check_routes
+from dpsd.network.resolve import Address, literal, resolve
+from dpsd.network.tcp import connect
+from dpsd.network.tunnel import dig, effective_proxy
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.proxies import Proxy
-from dpsd.resolve import Address, literal, resolve
 from dpsd.settings import Network
 from dpsd.steps import Report, step
-from dpsd.tcp import connect
-from dpsd.tunnel import dig, effective_proxy
 
 _LINK = ("no-interface", "radio-blocked", "no-route")
 """Problems of this board's own end, whatever was to be reached."""

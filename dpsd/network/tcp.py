@@ -17,9 +17,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from dpsd.errors import Problem
-from dpsd.link import check_interface, has_route
+from dpsd.network.link import check_interface, has_route
+from dpsd.network.resolve import Address
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.resolve import Address
 
 CONNECT_LIMIT = 10
 """Seconds for all addresses of a name together."""

@@ -15,8 +15,8 @@ import ssl
 from typing import Any
 
 from dpsd.errors import Problem
+from dpsd.network.tcp import connection_problem
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.tcp import connection_problem
 from dpsd.text import printable
 
 AZURE_ROOTS = ("DigiCert_Global_Root_G2", "DigiCert_Global_Root_G3", "Microsoft_RSA_Root_Certificate_Authority_2017")

@@ -14,6 +14,8 @@ import ssl
 import time
 
 from dpsd.errors import Problem, ProtocolError
+from dpsd.network.tcp import connection_problem
+from dpsd.network.tls import TlsSocket, issuer_of, tls_problem
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.websocket import (
     BINARY,
@@ -28,9 +30,7 @@ from dpsd.protocol.websocket import (
     encode_upgrade,
     parse_answer,
 )
-from dpsd.tcp import connection_problem
 from dpsd.text import printable
-from dpsd.tls import TlsSocket, issuer_of, tls_problem
 from dpsd.transports import WEBSOCKET_PORT
 
 SEND_LIMIT = 5
