@@ -83,7 +83,8 @@ def parse_config(layers: Iterable[Layer]) -> Effective:
     values, faults = read_layers(layers)
     if not faults and not _says_what_to_register(values):
         said = "no configuration file sets anything in [dps] or [credential]"
-        raise Problem("configuration-missing", said, hint="set both, or bring them by an import bundle: docs/import.md")
+        hint = "set both, or bring them by an import bundle: /usr/share/doc/dpsd/import.md"
+        raise Problem("configuration-missing", said, hint=hint)
     for key, setting in SETTINGS.items():
         if key not in values:
             if setting.default is REQUIRED:

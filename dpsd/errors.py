@@ -115,7 +115,9 @@ PROBLEMS: dict[str, Kind] = {
     "certificate-expired": Kind(
         Retry.REFUSED, EXIT_CONFIGURATION, "renew the device certificate, and check the board's clock"
     ),
-    "certificate-ends-soon": _local("renew it: put a new one in place, or run dpsctl renew; see docs/certificates.md"),
+    "certificate-ends-soon": _local(
+        "renew it: put a new one in place, or run dpsctl renew; see /usr/share/doc/dpsd/certificates.md"
+    ),
     "image-unsafe": _local("remove what is listed, and look again: dpsctl config --image ROOT"),
     "registration-id-invalid": _local("set dps.registration_id to lower-case letters, digits and - . _ :"),
     "registration-id-unavailable": _local("use another value in dps.registration_id; see dpsd.toml(5)"),
@@ -130,7 +132,7 @@ PROBLEMS: dict[str, Kind] = {
     "bundle-missing": _local("name a folder, .tar, .tar.gz or .zip with the files that dpsctl(1), import, lists"),
     "bundle-invalid": _local("make the bundle anew, of the files that dpsctl(1), import, lists and no other"),
     "bundle-not-signed": _local("leave the named settings out, or sign the bundle and set import.fleet_key_file"),
-    "bundle-signature-invalid": _local("sign the bundle again, as docs/import.md says, with the fleet's key"),
+    "bundle-signature-invalid": _local("sign the bundle again with the fleet's key; see /usr/share/doc/dpsd/import.md"),
     "bundle-overridden": _local("remove the named setting from that file, or from the bundle"),
     "bundle-ignored": _local("run as root: dpsctl import PATH; or set import.replace = true"),
     # The clock.

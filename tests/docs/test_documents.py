@@ -288,3 +288,11 @@ def test_verbs_of_dev_in_the_documents_exist() -> None:
     verbs = set(re.findall(r"^  (\w+)", usage.stderr.decode(), re.MULTILINE))
     for path in TEXTS:
         assert set(re.findall(r"(?:`|^ {4})(?:sudo )?\./dev ([a-z]+)", path.read_text(), re.M)) <= verbs, path.name
+
+
+def test_documents_that_hints_name_are_on_the_device() -> None:
+    shipped = {Path(line).name for line in (places.CHECKOUT / "debian/dpsd.docs").read_text().split()}
+    said = "".join(path.read_text() for path in (places.CHECKOUT / "dpsd").glob("*.py"))
+    named = re.findall(r"/usr/share/doc/dpsd/([\w.]+)", said)
+    assert named and set(named) <= shipped
+    assert not [kind.hint for kind in PROBLEMS.values() if re.search(r"(?<![/\w])docs/", kind.hint)]

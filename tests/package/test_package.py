@@ -54,6 +54,12 @@ def test_the_emulator_stays_behind(package: Path) -> None:
     assert "emulator" not in names
 
 
+def test_the_documents_that_hints_name_are_there_as_they_are_named(package: Path) -> None:
+    names = run(["dpkg-deb", "--contents", package])
+    for name in ("certificates.md", "import.md", "problems.md"):
+        assert f" ./usr/share/doc/dpsd/{name}\n" in names
+
+
 def test_one_version_everywhere(package: Path) -> None:
     changelog = (places.CHECKOUT / "debian/changelog").read_text()
     assert re.findall(r"^dpsd \((.*?)\)", changelog)[0] == dpsd.__version__ == field(package, "Version")
