@@ -38,6 +38,7 @@ STEP = (
     "golang-sslmate-src-go-pkcs12-dev",
 )
 BUILDING = ("debhelper", "dh-python", "pybuild-plugin-pyproject", "python3", "python3-setuptools", "lintian")
+MARK = 12  # hexadecimal digits that tell one version of a root from another
 APT_KEPT = re.compile(r'^Acquire::(?:https?(?:::.*)?|Retries|Check-Valid-Until|Check-Date) "[^"]+";$', re.M)
 
 
@@ -87,7 +88,7 @@ def made(root: Root) -> Path:
     """
     sources = sources_for(root.release, backports=root.backports)
     work = [root.work.read_text()] if root.work else []
-    mark = hashlib.sha256("\n".join([root.release, *root.packages, sources, *work]).encode()).hexdigest()[:12]
+    mark = hashlib.sha256("\n".join([root.release, *root.packages, sources, *work]).encode()).hexdigest()[:MARK]
     folder = places.ROOTS / f"{root.kind}-{mark}"
     places.ROOTS.mkdir(parents=True, exist_ok=True)
     with only_one(places.ROOTS / f".{folder.name}.lock"):
@@ -107,7 +108,7 @@ def use(folder: Path) -> None:
 
 def remove_others(kind: str, kept: Path) -> None:
     """Remove the earlier versions of a root, except those in use."""
-    for folder in places.ROOTS.glob(f"{kind}-*"):
+    for folder in places.ROOTS.glob(f"{kind}-{'[0-9a-f]' * MARK}"):
         if folder != kept and not is_used(folder):
             shutil.rmtree(folder)
             for rest in places.ROOTS.glob(f".{folder.name}.*"):

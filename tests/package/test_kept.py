@@ -12,12 +12,14 @@ import roots
 
 def test_a_new_root_replaces_earlier_ones_of_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "ROOTS", tmp_path)
-    for name in ("trixie-1", "trixie-2", "trixie-3", "bookworm-1", "workshop-1"):
+    first, used, new = (f"trixie-{digit * roots.MARK}" for digit in "123")
+    others = {f"{kind}-{'1' * roots.MARK}" for kind in ("trixie-token", "bookworm", "workshop")}
+    for name in (first, used, new, *others):
         (tmp_path / name / "etc").mkdir(parents=True)
         (tmp_path / f".{name}.lock").touch()
-    roots.use(tmp_path / "trixie-2")
-    roots.remove_others("trixie", tmp_path / "trixie-3")
-    left = {"trixie-2", "trixie-3", "bookworm-1", "workshop-1"}
+    roots.use(tmp_path / used)
+    roots.remove_others("trixie", tmp_path / new)
+    left = {used, new, *others}
     assert {path.name for path in tmp_path.iterdir()} == left | {f".{name}.lock" for name in left}
 
 
