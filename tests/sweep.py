@@ -22,15 +22,19 @@ LARGEST = 16 << 20
 """Bytes of a file that are looked at."""
 PAYLOAD = "the payload"
 """What the payload of a custom allocation is noted as."""
+SEAL_KEY = "the key of the seals"
 BY_DESIGN = {
     "*/payload.json": PAYLOAD,
     "*/private/assignment.json": PAYLOAD,
     "*/credentials/private_key.pem": "",
     "*/credentials/connection_string": "",
+    "*/var/lib/dpsd-keys/file.key": SEAL_KEY,
 }
 """Files of dpsd that hold a secret because that is what they are for; with a name, that one and no other."""
 EMULATOR = "ports.json"
 """What the emulator's folder is known by: its secrets are its own; its log is looked at."""
+JOURNAL = (".journal", ".journal~")
+"""Files that journalctl shows, whose output is looked at: each has 8 MiB at least."""
 PRODUCT = re.compile(r"(?:.*/)?(?:dpsd|dpsctl|dpsd\.dpsctl|dpsd\.__main__|journalctl|systemctl)")
 
 
@@ -55,6 +59,7 @@ STATE: dict[str, Access] = {
     "imported.toml": Access(0o644),
 }
 KEYS: dict[str, Access] = {"": Access(0o700), "*": Access(0o600)}
+IMPORTS: dict[str, Access] = {"": Access(0o700), "stick": Access(0o700), "*": Access(0o600)}
 RUNTIME: dict[str, Access] = {
     "": Access(0o755),
     "status.json": Access(0o644),
@@ -80,13 +85,32 @@ def check(data: bytes | str, where: str) -> None:
         raise LeakError(f"{found} is in {where}")
 
 
-def check_files(folder: Path, shown: str = "") -> None:
+def check_files(folder: Path) -> None:
     """Look into every file below `folder` but those that the test made to hold secrets."""
+    for path, found in findings(folder):
+        raise LeakError(f"{found} is in {path}")
+
+
+def findings(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each file below `folder` that holds a secret and is not made for it, and what secret."""
     for path in _files(folder):
         if not canaries.is_home(path):
             found = canaries.find(_content(path))
             if found and not _is_by_design(found, str(path)):
-                raise LeakError(f"{found} is in {shown or path}")
+                yield path, found
+
+
+def check_closed(path: Path, top: Path, owners: frozenset[int], groups: frozenset[int]) -> None:
+    """Raise LeakError if a file is others' than `owners`, or if others than they and `groups` can read it, or write.
+
+    top: above it folders do not count.
+    """
+    found = path.lstat()
+    shared = 0o040 if found.st_gid in groups else 0
+    ways = [folder for folder in path.parents if top in folder.parents]
+    sheltered = any(not folder.lstat().st_mode & 0o011 for folder in ways)
+    if found.st_uid not in owners or (not sheltered and found.st_mode & 0o077 & ~shared):
+        raise LeakError(f"{path} is {stat.S_IMODE(found.st_mode):04o} {found.st_uid}:{found.st_gid}")
 
 
 def _is_by_design(found: str, path: str) -> bool:
@@ -98,7 +122,8 @@ def _files(folder: Path) -> Iterator[Path]:
         if EMULATOR in names:
             names[:] = [name for name in names if name in ("events.jsonl", "errors.txt", "exchanges.jsonl")]
             folders.clear()
-        yield from (path for path in (Path(top, name) for name in names) if path.is_file() and not path.is_symlink())
+        paths = (Path(top, name) for name in names if not name.endswith(JOURNAL))
+        yield from (path for path in paths if path.is_file() and not path.is_symlink())
 
 
 def _content(path: Path) -> bytes:

@@ -45,6 +45,7 @@ def first_boot(release: str, installed: Layers, tmp_path_factory: pytest.TempPat
         watched(Machine(f"{release}-first", disk.root, network)) as machine,
     ):
         seen = observe(machine, emulator)
+        inspect(machine)
         machine.power_off()
     roots.unmount(disk)
     yield seen._replace(layers=disk.layers)

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 from machine import Machine
 
-from tests import sweep
+from tests import canaries, sweep
 from tests.boot.lab import daemon_group, group_id, user_id
 
-STATE, RUNTIME, KEYS = "var/lib/dpsd", "run/dpsd", "var/lib/dpsd-keys"
+STATE, RUNTIME, KEYS, IMPORTS = "var/lib/dpsd", "run/dpsd", "var/lib/dpsd-keys", "var/lib/dpsd-import"
 SAID = (
-    ("journalctl", "--no-pager", "--boot", "--output=export"),
-    ("systemctl", "show", "--all", "dpsd.service"),
+    ("journalctl", "--no-pager", "--output=export"),
+    ("systemctl", "show", "--all", "dpsd*.service"),
     ("systemctl", "status", "--no-pager", "--lines=100", "dpsd.service"),
 )
 """Commands whose output is swept because it is theirs."""
-SECRETS = ("*key*", "*.pin", "*pin*", "*password*")
-"""Files in /etc/dpsd."""
+BESIDE = (STATE, "run", "tmp", "dev/shm")
+"""What can be on another disk than the device's own, or in memory."""
+GIVEN = (
+    "etc/dpsd/*key*", "etc/dpsd/*pin*", "etc/dpsd/*password*", "etc/credstore/dpsd.*", "root/*", "usr/share/otp",
+    "run/credentials/*",
+)  # fmt: skip
+"""Where a device's owner puts a secret, and systemd hands it out: it may be there if it is closed to others."""
+ON_CARD = ("boot/firmware/dpsd/private_key.pem", "boot/firmware/dpsd/primary_key")
+"""What a bundle brings, until it is adopted: the boot partition knows no owners."""
+PROGRAMS = (b"/dpsd\0", b"/dpsctl\0", b"\0dpsd.keys.service\0")
+"""What stands in the arguments of dpsd's programs."""
 
 
 def inspect(machine: Machine) -> None:
@@ -30,32 +40,50 @@ def inspect(machine: Machine) -> None:
         sweep.Processes(pid).look()
         if is_started(pid):
             sweep.check_core_limit(pid)
-    for folder in (STATE, RUNTIME, "var/lib/systemd/coredump", "var/crash"):
-        sweep.check_files(machine.inside / folder)
+    check_written(machine)
     check_access(machine)
 
 
 def is_started(pid: int) -> bool:
-    """Tell whether a process of the unit is dpsd by now: systemd's own comes first, and sets the limits."""
+    """Tell whether a process of a unit is dpsd's by now: systemd's own comes first, and sets the limits."""
     with contextlib.suppress(OSError):
-        return b"/dpsd\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return any(program in Path(f"/proc/{pid}/cmdline").read_bytes() for program in PROGRAMS)
     return False
 
 
+def check_written(machine: Machine) -> None:
+    """Raise LeakError if a secret is in anything that the device has written, but where it belongs."""
+    with contextlib.suppress(FileNotFoundError):
+        canaries.note((machine.inside / KEYS / "file.key").read_bytes(), sweep.SEAL_KEY)
+    owners = frozenset({0, user_id(machine.root, "dpsd")})  # Debian 12's systemd gives what it hands out to the user
+    groups = frozenset({0, daemon_group(machine.root)})
+    disk = machine.root.with_name("upper")  # what was written since, and nothing that was there before
+    for top, folder in ((disk, disk), *((machine.inside, machine.inside / name) for name in BESIDE)):
+        for path, found in sweep.findings(folder):
+            name = str(path.relative_to(top))
+            if any(fnmatch(name, pattern) for pattern in GIVEN):
+                sweep.check_closed(path, top, owners, groups)
+            elif name not in ON_CARD:
+                raise sweep.LeakError(f"{found} is in /{name}")
+
+
 def check_access(machine: Machine) -> None:
-    """Raise LeakError if a file of the daemon, or a secret in /etc/dpsd, is open to more than it should be."""
+    """Raise LeakError if a file of dpsd, or a secret in /etc/dpsd, is open to more than it should be."""
     owner, agents = user_id(machine.root, "dpsd"), group_id(machine.root, "dpsd-agents")
     sweep.check_modes(machine.inside / STATE, sweep.STATE, owner, agents)
     sweep.check_modes(machine.inside / RUNTIME, sweep.RUNTIME, owner, agents)
     sweep.check_modes(machine.inside / KEYS, sweep.KEYS, 0)
-    for path in (path for pattern in SECRETS for path in (machine.root / "etc/dpsd").glob(pattern)):
-        found = path.stat()
-        if found.st_mode & 0o137 or found.st_uid != 0 or found.st_gid not in (0, daemon_group(machine.root)):
-            raise sweep.LeakError(f"{path} is {found.st_mode & 0o7777:04o} {found.st_uid}:{found.st_gid}")
+    sweep.check_modes(machine.inside / IMPORTS, sweep.IMPORTS, 0)
+    groups = frozenset({0, daemon_group(machine.root)})
+    for pattern in (one for one in GIVEN if one.startswith("etc/dpsd/")):
+        for path in machine.root.glob(pattern):
+            sweep.check_closed(path, machine.root, frozenset({0}), groups)
 
 
-def processes(machine: Machine) -> Iterator[int]:
-    """Yield the processes of the daemon's unit, as this machine numbers them."""
+def processes(machine: Machine, units: str = "dpsd*.service") -> Iterator[int]:
+    """Yield the processes of units, as this machine numbers them."""
     for above in ("*/", ""):  # named parts only: other groups come and go
-        for listed in machine.cgroup.glob(f"{above}system.slice/dpsd.service/cgroup.procs"):
-            yield from map(int, listed.read_text().split())
+        for slice_ in ("system.slice", "system.slice/system-dpsd*.slice"):
+            for listed in machine.cgroup.glob(f"{above}{slice_}/{units}/cgroup.procs"):
+                with contextlib.suppress(OSError):  # helpers end
+                    yield from map(int, listed.read_text().split())

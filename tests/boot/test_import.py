@@ -23,7 +23,9 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 from cryptography.x509 import load_pem_x509_certificates
 from machine import Machine, eventually
 
+from dpsd.durable import lock
 from tests.boot.first_boot import STATE, access, configure
+from tests.boot.inspection import inspect, is_started, processes
 from tests.boot.lab import WANTS, Device, Emulator, Layers, put
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.bundles import put_folder, signed, tgz_of
@@ -44,10 +46,14 @@ def prepared(device: Device, installed: Layers, emulator: Emulator) -> Iterator[
     with tempfile.TemporaryDirectory(dir=places.BUILD) as disk:
         subprocess.run(["mount", "--bind", disk, state], check=True)
         yield machine
-        if machine.is_on:
-            print(machine.journal())
-            machine.cut()
-        subprocess.run(["umount", state], check=True)
+        try:
+            if machine.is_on:
+                print(machine.journal())
+                inspect(machine)
+        finally:
+            if machine.is_on:
+                machine.cut()
+            subprocess.run(["umount", state], check=True)
 
 
 def bring(machine: Machine, emulator: Emulator, *, key: str = "x509-group") -> Path:
@@ -84,6 +90,17 @@ def test_a_bundle_on_the_boot_partition_makes_a_device_of_a_board(prepared: Mach
     assert "adopted the bundle" not in prepared.journal()
     assert len(emulator.of("register")) == registered
     assert prepared.run("systemctl", "is-system-running", "--wait").strip() == "running"
+
+
+def test_what_adopts_a_bundle_shows_nothing_of_it(prepared: Machine, emulator: Emulator) -> None:
+    prepared.boot()
+    folder = bring(prepared, emulator)
+    with lock(str(prepared.inside / "var/lib/dpsd-import/lock")):  # for which it waits with the key in its memory
+        prepared.run("systemctl", "start", "--no-block", "dpsd-import.service")
+        eventually(lambda: any(map(is_started, processes(prepared, "dpsd-import.service"))), "it adopts the bundle")
+        inspect(prepared)
+        assert len(names(folder)) == 3
+    eventually(lambda: prepared.is_active("steady.service"), "provisioned by the bundle", within=60)
 
 
 def test_a_bad_bundle_leaves_a_report_and_the_boot_goes_on(prepared: Machine, emulator: Emulator) -> None:

@@ -6,14 +6,16 @@ Every machine of the boot tests is inspected when its test is over; this one is 
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import socket
 
 import pytest
 from machine import Machine, eventually
 
 from tests import sweep
 from tests.boot.first_boot import configure
-from tests.boot.inspection import inspect, processes
+from tests.boot.inspection import check_written, inspect, is_started, processes
 from tests.boot.lab import Device, Emulator, Layers
 
 pytestmark = pytest.mark.root
@@ -23,6 +25,20 @@ CORES = """\
 LimitCORE=infinity
 WorkingDirectory=/var/lib/dpsd
 """
+
+
+COPIES = (
+    "/boot/firmware/dpsd/dpsd-report.txt",
+    "/etc/dpsd/dpsd.toml.d/copy.toml",
+    "/run/copy",
+    "/run/systemd/copy",
+    "/tmp/copy",
+    "/usr/lib/dpsd/copy",
+    "/var/lib/dpsd-import/copy",
+    "/var/lib/dpsd-keys/copy",
+    "/var/log/copy",
+    "/var/tmp/copy",
+)
 
 
 @pytest.fixture
@@ -42,7 +58,7 @@ def attempts(machine: Machine) -> list[int]:
     """The attempts that have opened their credential, and now connect."""
     if "connecting to" not in machine.properties("dpsd.service")["StatusText"]:
         return []
-    _, *running = processes(machine)
+    _, *running = processes(machine, "dpsd.service")
     return running
 
 
@@ -73,3 +89,30 @@ def test_the_inspection_finds_what_a_device_shows(crashing: Machine, emulator: E
             inspect(crashing)
         crashing.run("sh", "-c", mend)
     inspect(crashing)
+
+
+def test_a_copy_of_the_key_is_found_wherever_it_was_put(crashing: Machine) -> None:
+    for path in COPIES:
+        crashing.run("install", "-D", "--mode=0600", "/etc/dpsd/device.key", path)
+        with pytest.raises(sweep.LeakError, match=f" is in {path}$"):
+            check_written(crashing)
+        crashing.run("rm", path)
+    crashing.run("install", "--mode=0600", "/etc/dpsd/device.key", "/root/device.key")
+    check_written(crashing)
+    crashing.run("chmod", "0755", "/root")
+    check_written(crashing)
+    crashing.run("chmod", "0644", "/root/device.key")
+    with pytest.raises(sweep.LeakError, match=r"/root/device\.key is 0644"):
+        check_written(crashing)
+    crashing.run("rm", "/root/device.key")
+
+
+def test_a_helper_of_root_shows_nothing_and_cannot_be_dumped(crashing: Machine) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.connect(str(crashing.inside / "run/dpsd-keys.sock"))
+        eventually(lambda: any(map(is_started, processes(crashing, "dpsd-keys@*.service"))), "it waits for a request")
+        inspect(crashing)
+        (helper,) = processes(crashing, "dpsd-keys@*.service")
+        resource.prlimit(helper, resource.RLIMIT_CORE, (0, 0))  # which lets a program have it still
+        with pytest.raises(sweep.LeakError, match="may leave a core dump"):
+            inspect(crashing)

@@ -82,6 +82,7 @@ def give_token(root: Path, emulator: Emulator) -> str:
     (root / "etc/dpsd/device.key").unlink()
     token = Token(root / TOKENS)
     uri = token.put(emulator.folder / "devices/x509-group/device.key")
+    token.pin_file.unlink()  # the device has a file of its own
     (root / TOKENS / "device.conf").write_text(f"directories.tokendir = /{TOKENS}/tokens\n")
     for path in [root / TOKENS, *(root / TOKENS).rglob("*")]:
         os.chown(path, user_id(root, "dpsd"), daemon_group(root))

@@ -124,3 +124,26 @@ def test_a_file_that_is_too_open_or_in_no_table_is_found(name: str, mode: int, t
     (state / name).chmod(mode)
     with pytest.raises(sweep.LeakError):
         sweep.check_modes(state, sweep.STATE, os.geteuid())
+
+
+def test_a_secret_that_was_put_somewhere_has_to_be_closed(tmp_path: Path) -> None:
+    folder, own = tmp_path / "folder", frozenset({os.geteuid()})
+    folder.mkdir(mode=0o755)
+    key = folder / "key"
+    key.touch()
+    open_, none = frozenset({key.stat().st_gid}), frozenset[int]()
+    for mode, above, groups in ((0o600, 0o755, none), (0o640, 0o755, open_), (0o644, 0o700, none)):
+        key.chmod(mode)
+        folder.chmod(above)
+        sweep.check_closed(key, tmp_path, own, groups)
+    for mode, above, owners, groups in (
+        (0o640, 0o755, own, none),
+        (0o644, 0o755, own, open_),
+        (0o660, 0o755, own, open_),
+        (0o644, 0o711, own, none),
+        (0o600, 0o700, none, none),
+    ):
+        key.chmod(mode)
+        folder.chmod(above)
+        with pytest.raises(sweep.LeakError):
+            sweep.check_closed(key, tmp_path, owners, groups)
