@@ -147,12 +147,18 @@ def test_root_imports_a_signed_archive_and_then_a_certificate(prepared: Machine,
     assert prepared.properties("dpsd.service")["ActiveState"] == "inactive"
     folder, archive = bring(prepared, emulator), prepared.root / "root/bundle.tar.gz"
     data, fleet_key = signed_archive(folder)
+    forged, _ = signed_archive(folder)
     archive.write_bytes(data)
     shutil.rmtree(folder)
     refused = prepared.attempt("dpsctl", "import", "/root/bundle.tar.gz")
     assert refused.status == 78 and "sets hub.allow and is not signed by the fleet's key" in refused.output
     put(prepared.root, "fleet.pem", fleet_key)
     put(prepared.root, "dpsd.toml", b'[import]\nfleet_key_file = "/etc/dpsd/fleet.pem"\n')
+    archive.write_bytes(forged)
+    refused = prepared.attempt("dpsctl", "import", "/root/bundle.tar.gz")
+    assert refused.status == 78 and "is not signed by the key in /etc/dpsd/fleet.pem" in refused.output
+    assert prepared.attempt("test", "-e", f"{STATE}/imported.toml").status == 1
+    archive.write_bytes(data)
     assert "\nadopted; the bundle was removed" in prepared.run("dpsctl", "import", "/root/bundle.tar.gz")
     eventually(lambda: prepared.is_active("steady.service"), "provisioned by the bundle", within=60)
     assert not archive.exists()
