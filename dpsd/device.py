@@ -6,7 +6,6 @@ import os
 from typing import Any, NamedTuple
 
 from dpsd.board import board_details, serial_number
-from dpsd.board_names import value_of
 from dpsd.config import Effective, parse_config
 from dpsd.configuration_files import check_writers, load_layers
 from dpsd.credentials import open_candidate, open_credential
@@ -136,6 +135,8 @@ def registration_id_of(config: Config, credential: Credential) -> str:
     common_name = credential.common_name
 
     def value(name: str, argument: str) -> str:
+        from dpsd.board_names import value_of  # only where a template asks for one
+
         return common_name or "" if name == "cn" else value_of(name, argument)
 
     registration_id = fill_template(config.dps.registration_id or "{cn}", value)

@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -91,6 +90,8 @@ def _enter(program: str, verbs: Mapping[str, Verb], argv: list[str]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and error.filename is None:
             raise
+        import traceback  # 0.5 MiB that the resident daemon has no use for
+
         traceback.print_exc()
         print(f"{program}: this is a bug; please report it with the lines above", file=sys.stderr)
         return EXIT_BUG

@@ -72,8 +72,8 @@ def _check(path: str, descriptor: int, limit: int) -> None:
         return
     if found.st_uid not in (0, os.geteuid()):
         raise _insecure(path, f"belongs to user {found.st_uid}", _repair(name))
-    allowed = 0o740 if found.st_gid == _group_id() else 0o700
-    if mode & 0o777 & ~allowed:
+    wider = mode & 0o077
+    if wider and not (wider == stat.S_IRGRP and found.st_gid == _group_id()):
         raise _insecure(path, f"may be read or written by more than its owner (mode {mode:04o})", _repair(name))
     if _ACL in _attributes(descriptor):
         raise _insecure(path, "has an access control list", f"setfacl --remove-all {name}")

@@ -11,22 +11,24 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Container
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dpsd.alarm import TimeUp
 from dpsd.clock import wall_clock
 from dpsd.credentials.credential import Credential, Signer
 from dpsd.errors import Problem
 from dpsd.network.dialing import Dial, make_dial
-from dpsd.network.mqtt import Session, Stream
+from dpsd.network.mqtt import Session
 from dpsd.network.tls import make_context, shake_hands
-from dpsd.network.websocket import upgrade
 from dpsd.progress import Step
 from dpsd.protocol import sas
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.settings import Network
 from dpsd.steps import STEP_LIMIT, Report, step
 from dpsd.transports import Way, ways
+
+if TYPE_CHECKING:
+    from dpsd.network.mqtt import Stream
 
 FIRST_LIMIT = 10
 """Seconds for a way when there is another one, so that both fit well into an attempt."""
@@ -117,7 +119,11 @@ class _Caller(NamedTuple):
             secured = shake_hands(self.dial.connect(way.endpoint), self.context, way.endpoint)
         except Problem as problem:
             raise self._with_presented(problem, way.endpoint) from None
-        return secured if way.path is None else upgrade(secured, way.endpoint, way.path)
+        if way.path is None:
+            return secured
+        from dpsd.network.websocket import upgrade  # only where MQTT does not go by itself
+
+        return upgrade(secured, way.endpoint, way.path)
 
     def _with_presented(self, problem: Problem, endpoint: Endpoint) -> Problem:
         """Add whose certificate it was to a certificate that was not accepted."""

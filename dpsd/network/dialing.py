@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from dpsd.errors import Problem
-from dpsd.network.link import check_interface, check_routes
 from dpsd.network.resolve import Address, literal, resolve
 from dpsd.network.tcp import connect
 from dpsd.network.tunnel import dig, effective_proxy
@@ -38,18 +37,18 @@ def make_dial(network: Network, host: str, report: Report) -> Dial:
     """
     proxy = effective_proxy(network.proxy, host)
     if proxy is None:
-        addresses = _addresses(host, report, check_routes)
+        addresses = _addresses(host, report)
         return Dial(lambda endpoint: connect(endpoint, addresses))
     try:
-        proxy_addresses = _addresses(proxy.endpoint.host, report)
+        proxy_addresses = _addresses(proxy.endpoint.host, report, near=True)
     except Problem as problem:
         _raise_of_proxy(proxy, problem)
     file = network.proxy_password_file
     return Dial(lambda endpoint: dig(_reach(proxy, proxy_addresses), proxy, file, endpoint), proxy)
 
 
-def _addresses(host: str, report: Report, check: Callable[[], None] = lambda: None) -> tuple[Address, ...]:
-    """Resolve a host. check: raises what else is told when the name servers cannot be asked; a proxy may be near."""
+def _addresses(host: str, report: Report, *, near: bool = False) -> tuple[Address, ...]:
+    """Resolve a host. near: it may be in the local network, which needs no route."""
     if addresses := literal(host):
         return addresses
     with step(f"resolving {host}", report):
@@ -57,9 +56,17 @@ def _addresses(host: str, report: Report, check: Callable[[], None] = lambda: No
             return resolve(host)
         except Problem as problem:
             if problem.code != "name-not-resolved":
-                check_interface()
-                check()
+                _check_link(near)
             raise
+
+
+def _check_link(near: bool) -> None:
+    """Raise what this board's own end has to do with it that the name servers cannot be asked."""
+    from dpsd.network import link  # only where nothing is reached
+
+    link.check_interface()
+    if not near:
+        link.check_routes()
 
 
 def _reach(proxy: Proxy, addresses: tuple[Address, ...]) -> socket.socket:

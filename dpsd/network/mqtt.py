@@ -11,17 +11,22 @@ import ssl
 import struct
 import time
 from collections import deque
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paho.mqtt import client as paho
 
 from dpsd.errors import Problem
 from dpsd.network.tcp import connection_problem
 from dpsd.network.tls import TlsSocket, tls_problem
-from dpsd.network.websocket import WebSocket
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.text import printable
 from dpsd.transports import Way
+
+if TYPE_CHECKING:
+    from dpsd.network.websocket import WebSocket  # loaded only where MQTT does not go by itself
+
+    Stream = TlsSocket | WebSocket
+    """What paho reads and writes; `pending` tells of bytes that no select sees, `failure` of what ended it."""
 
 KEEPALIVE = 60
 """Seconds, as in Microsoft's SDK for Python."""
@@ -59,10 +64,6 @@ class _Closed(NamedTuple):
 
 
 _Event = _Connected | _Subscribed | Message | _Closed
-
-
-Stream = TlsSocket | WebSocket
-"""What paho reads and writes; `pending` tells of bytes that no select sees, `failure` of what ended it."""
 
 
 class _Client(paho.Client):

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Sequence
 
 from dpsd.errors import Problem
-from dpsd.network.link import check_interface, has_route
 from dpsd.network.resolve import Address
 from dpsd.protocol.identifiers import Endpoint
 
@@ -117,14 +116,16 @@ def _verdict(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[
     telling = [error for error in errors if error.errno not in _UNROUTED]
     if telling:
         return connection_problem(endpoint, min(telling, key=_silence))
+    from dpsd.network import link  # only where nothing is reached
+
     try:
-        check_interface()
+        link.check_interface()
     except Problem as problem:
         return problem
     families = {address.family for address in addresses}
-    if any(has_route(family) for family in families):
+    if any(link.has_route(family) for family in families):
         return connection_problem(endpoint, errors[0])
-    if families == {socket.AF_INET} and has_route(socket.AF_INET6):
+    if families == {socket.AF_INET} and link.has_route(socket.AF_INET6):
         return Problem("no-ipv4-route", f"{endpoint.host} has IPv4 addresses only, and this network routes only IPv6")
     return Problem("no-route", f"no route leads to {endpoint}")
 

@@ -119,12 +119,16 @@ def test_the_service_says_when_to_try_again(
     assert began + shortest <= moment <= ended + longest
 
 
+WAITS = 250.0
+"""Seconds; two refusals in a row lead to waits of one minute and of two, at most."""
+
+
 def test_a_throttled_fleet_comes_up_by_itself(tmp_path: Path) -> None:
     switches = {"register-limit": 1, "polls": 0}
     with EmulatorProcess(tmp_path / "emulator", switches=switches) as emulator:
         boards = [Board(tmp_path / name, emulator) for name in ("first", "second")]
         with Daemon(boards[0]) as first, Daemon(boards[1]) as second, ThreadPoolExecutor() as pool:
-            list(pool.map(lambda daemon: daemon.await_notified("READY=1"), (first, second)))
+            list(pool.map(lambda daemon: daemon.await_(lambda: "READY=1" in daemon.notified, WAITS), (first, second)))
         refused = [line for line in emulator.lines() if line.get("errorCode") == 429001]
     assert 1 <= len(refused) <= 3
 
