@@ -11,7 +11,7 @@ import environments
 import namespace
 import places
 from command import show
-from prerequisites import COMPUTER, IF_OFFERED, LAB, OBSERVERS, add, require
+from prerequisites import COMPUTERS, IF_OFFERED, LAB, OBSERVERS, add, require
 
 OLDEST_PYTHON = "3.10"
 
@@ -19,7 +19,7 @@ OLDEST_PYTHON = "3.10"
 def test(arguments: Sequence[str]) -> int:
     """All checks, or only pytest with the arguments if there are any besides --full. The exit status."""
     if os.geteuid() == 0:
-        require({**LAB, **OBSERVERS, **(COMPUTER if "--full" in arguments else {})})
+        require({**LAB, **OBSERVERS, **(COMPUTERS if "--full" in arguments else {})})
         add(IF_OFFERED)
         namespace.enter()
     else:

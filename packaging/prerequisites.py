@@ -35,8 +35,15 @@ OBSERVERS = {
     "udevadm": "udev",
     "umockdev-run": "umockdev",
 }
-# What a whole computer takes, for the slow tests.
-COMPUTER = {"qemu-system-x86_64": "qemu-system-x86", "sfdisk": "fdisk"}
+# What whole computers take, for the slow tests.
+COMPUTERS = {
+    "cpio": "cpio",
+    "fdtput": "device-tree-compiler",
+    "qemu-aarch64-static": "qemu-user-static",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "sfdisk": "fdisk",
+}
 # A file that shows that it is there, and its package, which not every release has; tests that need it say so.
 IF_OFFERED = {"ossl-modules/pkcs11.so": "pkcs11-provider", "pkcs11-spy.so": "opensc-pkcs11"}
 

@@ -49,7 +49,8 @@ class Root(NamedTuple):
     """What a Debian root is made of.
 
     kind: one root of each is kept. backports: whether these are taken, too. work: a program that finishes it, on this
-    host; its argument is the root, and its apt-get has Debian's sources.
+    host; its argument is the root, and its apt-get has Debian's sources. architecture: Debian's name of one that is not
+    the host's, but whose programs run here, see foreign.py.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Root(NamedTuple):
     packages: tuple[str, ...]
     backports: bool = False
     work: Path | None = None
+    architecture: str = ""
 
 
 def device(release: str) -> Root:
@@ -87,8 +89,10 @@ def made(root: Root) -> Path:
     It stays as long as this process lives. Raises Failure if it cannot be made.
     """
     sources = sources_for(root.release, backports=root.backports)
-    work = [root.work.read_text()] if root.work else []
-    mark = hashlib.sha256("\n".join([root.release, *root.packages, sources, *work]).encode()).hexdigest()[:MARK]
+    more = [root.architecture] if root.architecture else []
+    if root.work:
+        more.append(root.work.read_text())
+    mark = hashlib.sha256("\n".join([root.release, *root.packages, sources, *more]).encode()).hexdigest()[:MARK]
     folder = places.ROOTS / f"{root.kind}-{mark}"
     places.ROOTS.mkdir(parents=True, exist_ok=True)
     with only_one(places.ROOTS / f".{folder.name}.lock"):
@@ -144,10 +148,12 @@ def bootstrap(root: Root, sources: str, folder: Path) -> None:
             f"--aptopt={settings}",
             *([f"--customize-hook={root.work}"] if root.work else []),
             "--skip=output/dev",
+            *([f"--architectures={root.architecture}", "--skip=check/qemu"] if root.architecture else []),
             root.release,
             partial,
             "-",
         ],
+        environment={**os.environ, "INITRD": "No"},  # a kernel in it is booted by an initrd of ours, see computer.py
         stdin=sources.replace("Types: deb\n", "Types: deb deb-src\n") if root.work else sources,
     )
     partial.rename(folder)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import deb
+import places
 import pytest
 import roots
 from machine import Machine, install
@@ -77,6 +79,13 @@ def device(release: str, network: Network) -> Iterator[Device]:
             return devices.enter_context(watched(Machine(f"{release}-device", disk.root, network)))
 
         yield make
+
+
+@pytest.fixture
+def bench() -> Iterator[Path]:
+    """A folder on a disk, for images of disks, which are large."""
+    with tempfile.TemporaryDirectory(dir=places.BUILD) as folder:
+        yield Path(folder)
 
 
 @contextmanager

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import computer
 import deb
-import places
 import pytest
 import roots
 from machine import install
 
+from tests.boot.telling import let_tell, write
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.bundles import put_folder
 
@@ -27,10 +26,7 @@ SETTINGS = b'[dps]\nid_scope = "0ne00C0FFEE"\nglobal_endpoint = "127.0.0.9"\n[cr
 IMPORT = "[import]\nusb = true\nreplace = true\n"
 FSTAB = "/dev/vda / ext4 rw 0 1\n/dev/vdb /boot/firmware vfat defaults 0 2\n"
 CUE = "now plug the stick in"
-# Says on the console what there is, and then turns the computer off.
 TELL = f"""\
-#!/bin/sh
-exec >/dev/console 2>&1
 waited() {{
     for second in $(seq 120); do
         journalctl --unit="$1" --output=cat | grep -q Finished && return
@@ -45,39 +41,22 @@ waited 'dpsd-import-usb@*'
 journalctl --no-pager --output=cat --unit='dpsd-import-usb@*'
 dpsctl seal --check
 echo "mounted: $(grep -c /dev/sd /proc/mounts)"
-systemctl poweroff
 """
-UNIT = "[Service]\nExecStart=/usr/local/bin/tell\n"
-
-
-@pytest.fixture
-def bench() -> Iterator[Path]:
-    """A folder on a disk: images are large."""
-    with tempfile.TemporaryDirectory(dir=places.BUILD) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture
 def disk() -> Iterator[roots.Disk]:
     """A disk with a kernel and the package, never booted, which only tells what it sees."""
     plain = roots.device("trixie")
-    packages = (*roots.INIT, *roots.RUNTIME, *computer.KERNEL)
+    packages = (*roots.INIT, *roots.RUNTIME, *computer.PC.packages)
     disk = roots.overlay("computer", roots.made(plain._replace(kind="trixie-computer", packages=packages)))
     install(disk.root, deb.build())
-    for path, text in {
-        "etc/fstab": FSTAB,
-        "etc/machine-id": "",
-        "usr/lib/dpsd/dpsd.toml.d/fleet.toml": IMPORT,
-        "usr/local/bin/tell": TELL,
-        "etc/systemd/system/tell.service": UNIT,
-    }.items():
-        file = disk.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    (disk.root / "usr/local/bin/tell").chmod(0o755)
+    write(
+        disk.root,
+        {"etc/fstab": FSTAB, "etc/machine-id": "", "usr/lib/dpsd/dpsd.toml.d/fleet.toml": IMPORT},
+    )
+    let_tell(disk.root, TELL)
     (disk.root / "boot/firmware").mkdir()
-    wants = disk.root / "etc/systemd/system/multi-user.target.wants"
-    (wants / "tell.service").symlink_to("../tell.service")
     yield disk
     roots.discard(disk)
 
@@ -91,10 +70,12 @@ def bundle(folder: Path, name: str, number: int) -> Path:
 
 
 def test_bundles_of_a_boot_partition_and_of_a_stick_are_adopted(disk: roots.Disk, bench: Path) -> None:
-    partition, stick = bench / "partition.img", bench / "stick.img"
+    image, partition, stick = bench / "root.img", bench / "partition.img", bench / "stick.img"
+    computer.disk(image, disk.root)
     computer.fat(partition, "BOOTFS", bundle(bench / "one", "pi-of-the-partition", 0))
     computer.stick(stick, "DPSD", bundle(bench / "two", "pi-of-the-stick", 1))
-    before, after = computer.boot(disk.root, [partition], stick, CUE, bench).split(CUE)
+    pc = computer.Computer(computer.PC, disk.root, [image, partition], stick=computer.Stick(stick, CUE))
+    before, after = computer.boot(pc, bench).split(CUE)
     assert "report: adopted files: dpsd-report.txt" in before and "CN: pi-of-the-partition" in before
     assert "adopted the bundle in" in after and "CN: pi-of-the-stick" in after
     assert "mounted: 0" in after
