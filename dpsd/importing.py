@@ -78,10 +78,14 @@ def discard(bundle: Bundle, places: Places) -> str:
     return ""
 
 
-def tell_daemon(places: Places) -> None:
-    """Let systemd start the daemon, or reload it; there may be none, and that of the device has one state only."""
+def tell_daemon(places: Places, *, start: bool = False) -> None:
+    """Let systemd reload the daemon, or start it where it waits for its configuration.
+
+    There may be none, and that of the device has one state only. start: also where somebody has stopped it.
+    """
     if places.of_device and os.path.isdir("/run/systemd/system"):
-        subprocess.run(["systemctl", "--no-block", "start", "dpsd-configured.service"], check=False)
+        units = ["dpsd-configured.service", *(["dpsd.service"] if start else [])]
+        subprocess.run(["systemctl", "--no-block", "start", *units], check=False)
 
 
 def _tell(sealed: Sealed) -> None:

@@ -36,6 +36,6 @@ def run(arguments: Arguments) -> int:
 def _adopt_asked(path: str, places: Places) -> None:
     bundle = load_bundle(path)
     adopt(bundle, places)
-    tell_daemon(places)
+    tell_daemon(places, start=True)
     left = discard(bundle, places)
     print(f"adopted; the bundle is still there: {left}" if left else f"adopted; {REMOVED}")

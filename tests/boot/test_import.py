@@ -173,6 +173,17 @@ def test_root_imports_a_signed_archive_and_then_a_certificate(prepared: Machine,
     assert names(prepared.root / "root/bundle") == []
 
 
+def test_an_import_by_root_starts_a_daemon_that_was_stopped(prepared: Machine, emulator: Emulator) -> None:
+    whole = {path.name: path.read_bytes() for path in bring(prepared, emulator).iterdir()}
+    prepared.boot()
+    eventually(lambda: prepared.is_active("steady.service"), "provisioned by the bundle", within=60)
+    prepared.run("systemctl", "stop", "dpsd")
+    prepared.run("dpsctl", "reset", "--credential", "--yes")
+    put_folder(prepared.root / "root/bundle", whole)
+    prepared.run("dpsctl", "import", "/root/bundle")
+    eventually(lambda: prepared.attempt("dpsctl", "status").status == 0, "provisioned again", within=60)
+
+
 def test_a_stick_is_asked_for_its_bundle_only_where_that_is_allowed(prepared: Machine, release: str) -> None:
     rule = "/usr/lib/udev/rules.d/85-dpsd-import.rules"
     prepared.boot()
