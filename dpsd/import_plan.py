@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import NamedTuple
 
-from dpsd.bundle import SIGNATURE, SUMS, Bundle
+from dpsd.bundle import PASSPHRASE, SIGNATURE, SUMS, Bundle
 from dpsd.bundle_content import material_of, tables_of
 from dpsd.bundle_settings import (
     Tables,
@@ -82,8 +82,8 @@ def preparation(places: Places) -> Preparation:
 
 
 def checksums(bundle: Bundle) -> dict[str, str]:
-    """Return what tells its files from any others; they are kept where secrets are."""
-    return {name: hashlib.sha256(data).hexdigest() for name, data in bundle.files.items()}
+    """Return what tells its files from any others, kept where secrets are; a passphrase could be guessed by its own."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in bundle.files.items() if name != PASSPHRASE}
 
 
 def _check_signature(bundle: Bundle, preparation: Preparation, places: Places) -> bool:

@@ -15,6 +15,7 @@ from dpsd.bundle import load_bundle
 from dpsd.credentials import open_credential
 from dpsd.device import load_config
 from dpsd.found_bundle import adopt_found
+from dpsd.import_plan import checksums
 from dpsd.importing import adopt, discard, resume, was_adopted
 from dpsd.places import Places
 from dpsd.publish import prepare_folders, publish
@@ -207,6 +208,11 @@ def test_the_report_of_a_problem_says_its_code_and_hint_only(places: Places) -> 
     problem_of("bundle-invalid", lambda: adopt_found(folder, places))
     report = Path(folder, "dpsd-report.txt").read_text()
     assert report.startswith("bundle-invalid: make the bundle anew") and "words" not in report
+
+
+def test_a_passphrase_leaves_no_checksum_behind(places: Places) -> None:
+    content = {**WHOLE, "identity.pass": b"1234\n"}
+    assert sorted(checksums(load_bundle(bring(places, content)))) == ["dpsd.toml", "primary_key"]
 
 
 def test_a_folder_that_is_a_link_gets_no_report(places: Places, tmp_path: Path) -> None:
