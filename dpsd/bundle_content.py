@@ -26,7 +26,12 @@ from dpsd.text import printable
 
 
 def tables_of(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """Return the tables of dpsd.toml, {} without one; raises Problem `bundle-invalid` or `configuration-invalid`."""
+    """Return the tables of dpsd.toml, {} without one; raises as `layer_of`, and Problem `configuration-invalid`."""
+    return parse_tables(layer_of(bundle))
+
+
+def layer_of(bundle: Bundle) -> Layer:
+    """Return the text of dpsd.toml, an empty one without it; raises Problem `bundle-invalid`."""
     data = bundle.files.get(CONFIGURATION, b"")
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise _invalid(bundle, f"has a {CONFIGURATION} in UTF-16; save it as UTF-8")
@@ -34,7 +39,7 @@ def tables_of(bundle: Bundle) -> dict[str, dict[str, Any]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _invalid(bundle, f"has a {CONFIGURATION} that is not UTF-8 (byte {error.start})") from None
-    return parse_tables(Layer(f"{bundle.place}/{CONFIGURATION}", text))
+    return Layer(f"{bundle.place}/{CONFIGURATION}", text)
 
 
 def material_of(bundle: Bundle) -> Material | None:

@@ -93,6 +93,11 @@ def render(tables: Tables) -> bytes:
     return "".join(parts).encode()
 
 
+def render_without_lines(tables: Tables) -> str:
+    """Return the tables as TOML in which no setting has a line: for what has its lines elsewhere."""
+    return "".join(f"{_encode(table)} = {_encode(content)}\n" for table, content in tables.items())
+
+
 def _encode(value: Any) -> str:
     """Return a value of TOML as an expression; JSON has the same words but for tables and a few characters."""
     if isinstance(value, Mapping):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 
 from dpsd.bundle import REPORT, Bundle, load_bundle
 from dpsd.durable import commit, load, make_folder
 from dpsd.errors import Problem
-from dpsd.import_plan import preparation
+from dpsd.import_plan import FAULTS, FLEET_KEY, preparation
 from dpsd.importing import adopt, discard, prepare, was_adopted
 from dpsd.journal import NOTICE, WARNING, log
 from dpsd.places import Places
+from dpsd.settings import SETTINGS
 from dpsd.stick import KIND, mounted
 from dpsd.text import printable
 
@@ -21,7 +23,8 @@ ON_A_STICK = "dpsd"
 def adopt_found(folder: str, places: Places) -> bool:
     """Adopt the bundle in a folder if this device lets it; tell whether anything changed.
 
-    Beside it stays a file that says how it went: a code and its hint, no secret and nothing that came from outside.
+    Beside it stays a file that says how it went: a code, its hint and the settings that it names, no value of one and
+    nothing that came from outside.
     Raises the Problems of `adopt`, and `bundle-ignored`. A folder without a bundle is no problem.
     """
     try:
@@ -30,7 +33,7 @@ def adopt_found(folder: str, places: Places) -> bool:
     except Problem as problem:
         if problem.code == "bundle-missing":
             return False
-        _report(folder, f"{problem.code}: {problem.kind.hint}\n")
+        _report(folder, _words(problem))
         raise
     left = discard(bundle, places)
     if left:
@@ -66,6 +69,14 @@ def consider(bundle: Bundle, places: Places) -> bool:
     adopt(bundle, places)
     log(NOTICE, f"adopted the bundle in {printable(bundle.place)}")
     return True
+
+
+def _words(problem: Problem) -> str:
+    """Return what may be told on a medium that anybody reads: words of ours, whatever the sentences say."""
+    said = " ".join((problem.sentence, *problem.also))
+    named = [key for key in SETTINGS if re.search(rf"(?<![\w.-]){re.escape(key)}(?![\w-]|\.\w)", said)]
+    hint = problem.hint if problem.hint in (FAULTS, FLEET_KEY) else problem.kind.hint
+    return f"{problem.code}: {hint}\n" + (f"settings: {', '.join(named)}\n" if named else "")
 
 
 def _report(folder: str, text: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from dpsd.bundle import PASSPHRASE, SIGNATURE, SUMS, Bundle
-from dpsd.bundle_content import material_of, tables_of
+from dpsd.bundle_content import layer_of, material_of, tables_of
 from dpsd.bundle_settings import (
     Tables,
     check_allowed,
@@ -15,6 +16,7 @@ from dpsd.bundle_settings import (
     check_leads_nothing_away,
     merge,
     render,
+    render_without_lines,
     with_credential,
 )
 from dpsd.clock import wall_clock
@@ -30,6 +32,10 @@ from dpsd.ownership import as_owner
 from dpsd.places import Places
 from dpsd.text import printable
 from dpsd.time_sync import doubt
+
+T = TypeVar("T")
+FAULTS = "correct the named settings, a bundle's own in its dpsd.toml, and bring the bundle again"
+FLEET_KEY = "put the fleet's public key into that file, or correct import.fleet_key_file"
 
 
 class Note(NamedTuple):
@@ -52,21 +58,23 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
 
     Problems: `bundle-*`, `configuration-*`, `credential-*`, `certificate-*`, `registration-id-*`.
     """
-    imported = _imported(places)
-    is_signed = _check_signature(bundle, parse_import(_layers(places, imported)), places)
-    tables: Tables = tables_of(bundle)
+    earlier = Layer(places.imported, _imported(places))
+    is_signed = _check_signature(bundle, parse_import(_layers(places, earlier)), places)
+    brought = _of_bundle(lambda: tables_of(bundle))
     if not is_signed:
-        check_allowed(tables, bundle.place)
-    material = material_of(bundle)
+        check_allowed(brought, bundle.place)
+    tables, material = brought, material_of(bundle)
     if material is not None:
         tables = with_credential(tables, material.type, bundle.place)
     if not tables:
         raise Problem("bundle-invalid", f"{printable(bundle.place)} sets nothing and brings no credential")
     check_brings_credential(tables, bundle.place)
-    settings = render(merge(parse_tables(Layer(places.imported, imported)), tables))
+    merged = merge(parse_tables(earlier), tables)
+    _of_bundle(lambda: _check_together(bundle, brought, merged, places))
+    settings = render(merged)
     if len(settings) > SIZE_LIMIT:
         raise Problem("bundle-invalid", f"{printable(bundle.place)} sets more than {SIZE_LIMIT} bytes hold")
-    effective = parse_config(_layers(places, settings.decode()))
+    effective = parse_config(_layers(places, Layer(places.imported, settings.decode())))
     _check_wins(tables, effective, places)
     if not is_signed:
         check_leads_nothing_away(tables, {key: value.value for key, value in effective.values.items()}, bundle.place)
@@ -78,7 +86,7 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
 
 def preparation(places: Places) -> Preparation:
     """Return what this device lets bundles do; raises Problem `configuration-*`."""
-    return parse_import(_layers(places, _imported(places)))
+    return parse_import(_layers(places, Layer(places.imported, _imported(places))))
 
 
 def checksums(bundle: Bundle) -> dict[str, str]:
@@ -93,10 +101,34 @@ def _check_signature(bundle: Bundle, preparation: Preparation, places: Places) -
         if SUMS in bundle.files:
             check_sums(bundle)
         return False
-    with as_owner(places):
-        public_key = load_layers([path], writers(places))[0].text
+    try:
+        with as_owner(places):
+            public_key = load_layers([path], writers(places))[0].text
+    except Problem as problem:
+        said = f"import.fleet_key_file: {problem.sentence}"
+        if problem.code == "configuration-missing":
+            raise Problem("bundle-signature-invalid", said, hint=FLEET_KEY) from None
+        raise problem.amended(said) from None
     check_signature(bundle, public_key, path)
     return True
+
+
+def _of_bundle(check: Callable[[], T]) -> T:
+    """Return what a check of the bundle's settings does; whose faults they are, its Problem's hint says."""
+    try:
+        return check()
+    except Problem as problem:
+        raise (problem.amended(hint=FAULTS) if problem.code == "configuration-invalid" else problem) from None
+
+
+def _check_together(bundle: Bundle, brought: Tables, merged: Tables, places: Places) -> None:
+    """Check the bundle's settings with those of the device, each where it stands: a fault names the bundle's line."""
+    others = {
+        table: {name: value for name, value in content.items() if name not in brought.get(table, {})}
+        for table, content in merged.items()
+    }
+    place = places.imported if os.path.lexists(places.imported) else bundle.place
+    parse_config(_layers(places, Layer(place, render_without_lines(others)), layer_of(bundle)))
 
 
 def _check_wins(tables: Tables, effective: Effective, places: Places) -> None:
@@ -127,14 +159,14 @@ def _imported(places: Places) -> str:
         return load_layers([places.imported], writers(places))[0].text
 
 
-def _layers(places: Places, imported: str) -> list[Layer]:
-    """Return the configuration as it is with these imported settings."""
+def _layers(places: Places, *imported: Layer) -> list[Layer]:
+    """Return the configuration as it is with these in the place of the imported settings."""
     layers: list[Layer] = []
     with as_owner(places):
         for place in places.configuration:
             files = configuration_files((place,))
             if place == places.imported:
-                layers.append(Layer(place, imported))
+                layers += imported
             elif files:
                 layers += load_layers(files, writers(places))
     return layers

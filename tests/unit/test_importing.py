@@ -15,7 +15,7 @@ from dpsd.bundle import load_bundle
 from dpsd.credentials import open_credential
 from dpsd.device import load_config
 from dpsd.found_bundle import adopt_found
-from dpsd.import_plan import checksums
+from dpsd.import_plan import FAULTS, checksums
 from dpsd.importing import adopt, discard, resume, was_adopted
 from dpsd.places import Places
 from dpsd.publish import prepare_folders, publish
@@ -208,6 +208,45 @@ def test_the_report_of_a_problem_says_its_code_and_hint_only(places: Places) -> 
     problem_of("bundle-invalid", lambda: adopt_found(folder, places))
     report = Path(folder, "dpsd-report.txt").read_text()
     assert report.startswith("bundle-invalid: make the bundle anew") and "words" not in report
+
+
+NAMED = {
+    "what needs a signature": (
+        {**WHOLE, "dpsd.toml": SETTINGS + b'[network]\ntrusted_roots = "azure"\n[hub]\nallow = ["x.y"]\n'},
+        "bundle-not-signed: leave the named settings out, or sign the bundle and set import.fleet_key_file\n"
+        "settings: network.trusted_roots, hub.allow\n",
+    ),
+    "a wrong value": (
+        {**WHOLE, "dpsd.toml": SETTINGS + b'[network]\ntransport = "secret words"\n'},
+        f"configuration-invalid: {FAULTS}\nsettings: network.transport\n",
+    ),
+    "what is missing": (
+        KEY,
+        f"configuration-invalid: {FAULTS}\nsettings: dps.id_scope\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "report"), NAMED.values(), ids=NAMED)
+def test_the_report_of_a_problem_names_the_settings_but_no_value(places: Places, content: Content, report: str) -> None:
+    folder = bring(places, content)
+    problem_of(report.partition(":")[0], lambda: adopt_found(folder, places))
+    assert Path(folder, "dpsd-report.txt").read_text().startswith(report)
+
+
+def test_a_fault_of_a_bundle_is_named_where_it_stands(places: Places) -> None:
+    content = {**WHOLE, "dpsd.toml": SETTINGS.replace(b"pi-1", b"pi-{nothing}")}
+    problem = problem_of("configuration-invalid", lambda: adopt_content(places, content))
+    assert problem.sentence.startswith(f"{Path(places.state).parent}/bundle/dpsd.toml:3: dps.registration_id: ")
+    assert "dpsctl config" not in problem.hint
+
+
+def test_a_fleets_key_that_is_missing_is_named(places: Places) -> None:
+    put(places, "image.toml", '[import]\nfleet_key_file = "/missing.pem"\n')
+    content = signed(WHOLE, FLEET)
+    problem = problem_of("bundle-signature-invalid", lambda: adopt_content(places, content))
+    assert problem.sentence == "import.fleet_key_file: /missing.pem does not exist"
+    assert problem.hint == "put the fleet's public key into that file, or correct import.fleet_key_file"
 
 
 def test_a_passphrase_leaves_no_checksum_behind(places: Places) -> None:
