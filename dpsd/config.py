@@ -68,10 +68,12 @@ class Effective(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """What a device is prepared for. rights: of bundles. configured: something says what to register."""
+    """What a device is prepared for. rights: of bundles. configured: something says what to register. credential: what
+    is said of it, which may be not all."""
 
     rights: Import
     configured: bool
+    credential: CredentialSettings
 
 
 def parse_config(layers: Iterable[Layer]) -> Effective:
@@ -101,9 +103,9 @@ def parse_import(layers: Iterable[Layer]) -> Preparation:
     """
     values, faults = read_layers(layers)
     _raise_if(faults)
-    settings = {key: values[key].value if key in values else SETTINGS[key].default for key in SETTINGS}
-    rights = {key.partition(".")[2]: value for key, value in settings.items() if key.startswith("import.")}
-    return Preparation(Import(**rights), _says_what_to_register(values))
+    whole = {key: values.get(key, Value(setting.default, "default")) for key, setting in SETTINGS.items()}
+    credential = CredentialSettings(**_fields(whole, "credential"))
+    return Preparation(Import(**_fields(whole, "import")), _says_what_to_register(values), credential)
 
 
 def parse_tables(layer: Layer) -> dict[str, dict[str, Any]]:
@@ -294,17 +296,18 @@ def _registration_id_faults(registration_id: Value, x509: bool) -> list[str]:
 
 
 def _record(values: dict[str, Value]) -> Config:
-    def fields(table: str) -> dict[str, Any]:
-        return {key.partition(".")[2]: value.value for key, value in values.items() if key.startswith(f"{table}.")}
-
     return Config(
-        Dps(**fields("dps")),
-        CredentialSettings(**fields("credential")),
-        Network(**fields("network")),
-        Hub(**fields("hub")),
-        Fleet(**fields("fleet")),
-        Clock(**fields("clock")),
-        Board(**fields("board")),
-        Outputs(**fields("outputs")),
-        Import(**fields("import")),
+        Dps(**_fields(values, "dps")),
+        CredentialSettings(**_fields(values, "credential")),
+        Network(**_fields(values, "network")),
+        Hub(**_fields(values, "hub")),
+        Fleet(**_fields(values, "fleet")),
+        Clock(**_fields(values, "clock")),
+        Board(**_fields(values, "board")),
+        Outputs(**_fields(values, "outputs")),
+        Import(**_fields(values, "import")),
     )
+
+
+def _fields(values: dict[str, Value], table: str) -> dict[str, Any]:
+    return {key.partition(".")[2]: value.value for key, value in values.items() if key.startswith(f"{table}.")}

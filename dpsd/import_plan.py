@@ -27,7 +27,7 @@ from dpsd.credentials.material import open_material
 from dpsd.device import registration_id_of, writers
 from dpsd.errors import Problem, Retry
 from dpsd.fleet_signature import check_signature, check_sums
-from dpsd.inputs import configuration_files
+from dpsd.imported import layers_with, settings_in
 from dpsd.ownership import as_owner
 from dpsd.places import Places
 from dpsd.text import printable
@@ -58,8 +58,9 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
 
     Problems: `bundle-*`, `configuration-*`, `credential-*`, `certificate-*`, `registration-id-*`.
     """
-    earlier = Layer(places.imported, _imported(places))
-    is_signed = _check_signature(bundle, parse_import(_layers(places, earlier)), places)
+    in_force = settings_in(places.imported, places)
+    is_signed = _check_signature(bundle, parse_import(layers_with(places, in_force)), places)
+    earlier = in_force or Layer(places.imported, "")
     brought = _of_bundle(lambda: tables_of(bundle))
     if not is_signed:
         check_allowed(brought, bundle.place)
@@ -74,7 +75,7 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
     settings = render(merged)
     if len(settings) > SIZE_LIMIT:
         raise Problem("bundle-invalid", f"{printable(bundle.place)} sets more than {SIZE_LIMIT} bytes hold")
-    effective = parse_config(_layers(places, Layer(places.imported, settings.decode())))
+    effective = parse_config(layers_with(places, Layer(places.imported, settings.decode())))
     _check_wins(tables, effective, places)
     if not is_signed:
         check_leads_nothing_away(tables, {key: value.value for key, value in effective.values.items()}, bundle.place)
@@ -85,8 +86,13 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
 
 
 def preparation(places: Places) -> Preparation:
-    """Return what this device lets bundles do; raises Problem `configuration-*`."""
-    return parse_import(_layers(places, Layer(places.imported, _imported(places))))
+    """Return what this device lets bundles do; raises Problem `configuration-*`.
+
+    Settings that are damaged make it a configured one, too: what they said is not known.
+    """
+    found = settings_in(places.imported, places)
+    prepared = parse_import(layers_with(places, found))
+    return prepared._replace(configured=prepared.configured or found is None)
 
 
 def checksums(bundle: Bundle) -> dict[str, str]:
@@ -128,7 +134,7 @@ def _check_together(bundle: Bundle, brought: Tables, merged: Tables, places: Pla
         for table, content in merged.items()
     }
     place = places.imported if os.path.lexists(places.imported) else bundle.place
-    parse_config(_layers(places, Layer(place, render_without_lines(others)), layer_of(bundle)))
+    parse_config(layers_with(places, Layer(place, render_without_lines(others)), layer_of(bundle)))
 
 
 def _check_wins(tables: Tables, effective: Effective, places: Places) -> None:
@@ -149,24 +155,3 @@ def _check_fits(credential: Credential, effective: Effective) -> None:
             raise
     if credential.x509 is not None and doubt([credential.x509.leaf.not_before.timestamp()]) is None:
         credential.x509.leaf.check_dates(wall_clock())
-
-
-def _imported(places: Places) -> str:
-    """Return what an earlier bundle has set."""
-    if not os.path.lexists(places.imported):
-        return ""
-    with as_owner(places):
-        return load_layers([places.imported], writers(places))[0].text
-
-
-def _layers(places: Places, *imported: Layer) -> list[Layer]:
-    """Return the configuration as it is with these in the place of the imported settings."""
-    layers: list[Layer] = []
-    with as_owner(places):
-        for place in places.configuration:
-            files = configuration_files((place,))
-            if place == places.imported:
-                layers += imported
-            elif files:
-                layers += load_layers(files, writers(places))
-    return layers

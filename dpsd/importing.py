@@ -16,6 +16,7 @@ from dpsd.candidate import fingerprint_in
 from dpsd.durable import Held, commit, load, lock, make_folder, move, remove
 from dpsd.errors import Problem
 from dpsd.import_plan import Note, checksums, make_plan
+from dpsd.imported import settings_in
 from dpsd.journal import NOTICE, log
 from dpsd.mounts import volatile_kind
 from dpsd.ownership import as_owner, is_owner
@@ -61,9 +62,11 @@ def resume(places: Places) -> bool:
 
 
 def was_adopted(bundle: Bundle, places: Places) -> bool:
-    """Tell whether this, or what is left of it, was adopted last, and its settings are there."""
+    """Tell whether this, or what is left of it, was adopted last, and its settings are there, to be read."""
     note = _load(places.adopted)
-    return note is not None and checksums(bundle).items() <= note.bundle.items() and os.path.lexists(places.imported)
+    if note is None or not checksums(bundle).items() <= note.bundle.items() or not os.path.lexists(places.imported):
+        return False
+    return settings_in(places.imported, places) is not None
 
 
 def discard(bundle: Bundle, places: Places) -> str:

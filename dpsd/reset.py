@@ -10,17 +10,14 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
-from dpsd.config import parse_config, parse_import
-from dpsd.configuration_files import load_layers
+from dpsd.config import parse_import
 from dpsd.credentials.systemd_credentials import sources
-from dpsd.device import writers
 from dpsd.durable import kept_aside, lock, newborn, remove, unusable
 from dpsd.errors import Problem
-from dpsd.inputs import configuration_files
+from dpsd.imported import layers_with, settings_in
 from dpsd.keys.sources import files
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
-from dpsd.settings import CredentialSettings
 
 FLASH = "removed is not erased on flash: revoke the credential of a board that leaves your hands"
 
@@ -68,12 +65,8 @@ def credential_files(places: Places) -> list[str]:
 
 
 def _configured_files(places: Places) -> list[str]:
-    paths = configuration_files(places.configuration)
-    with as_owner(places):
-        layers = load_layers(paths, writers(places)) if paths else []
-    if not parse_import(layers).configured:
-        return []
-    settings: CredentialSettings = parse_config(layers).config.credential
+    """Return what the configuration names, as far as imported settings can be read."""
+    settings = parse_import(layers_with(places, settings_in(places.imported, places))).credential
     public = settings.certificate_file
     there = [*settings.secret_files(), *([] if public is None else [public])]
     staged = [f"{os.path.realpath(path)}.new" for path in there]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -50,8 +51,10 @@ def put(places: Places, name: str, text: str) -> None:
 
 
 def bring(places: Places, content: Content) -> str:
-    """Put a bundle where it is found, and say where."""
-    return str(put_folder(Path(places.state).parent / "bundle", content))
+    """Put a bundle where it is found, and nothing else, and say where."""
+    folder = Path(places.state).parent / "bundle"
+    shutil.rmtree(folder, ignore_errors=True)
+    return str(put_folder(folder, content))
 
 
 def adopt_content(places: Places, content: Content) -> None:
@@ -247,6 +250,19 @@ def test_a_fleets_key_that_is_missing_is_named(places: Places) -> None:
     problem = problem_of("bundle-signature-invalid", lambda: adopt_content(places, content))
     assert problem.sentence == "import.fleet_key_file: /missing.pem does not exist"
     assert problem.hint == "put the fleet's public key into that file, or correct import.fleet_key_file"
+
+
+@pytest.mark.parametrize(
+    "damage", [bytes(9), b"[dps\n", b"\xff", b"[nonsense]\n"], ids=["zeros", "no TOML", "no text", "others"]
+)
+def test_settings_that_are_damaged_are_replaced_by_root_alone_and_can_be_reset(places: Places, damage: bytes) -> None:
+    adopt_content(places, WHOLE)
+    Path(places.imported).write_bytes(damage)
+    problem_of("bundle-ignored", lambda: adopt_found(bring(places, WHOLE), places))
+    adopt_content(places, WHOLE)
+    assert load_config(places).config.dps.id_scope == "0ne00TEST01"
+    Path(places.imported).write_bytes(damage)
+    assert places.imported in list(reset(places, credential=True))
 
 
 def test_a_passphrase_leaves_no_checksum_behind(places: Places) -> None:
