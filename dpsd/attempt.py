@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
+from dpsd.candidate import described
 from dpsd.clock import boot_clock, clock_offset, was_set
 from dpsd.connection import Connection, Mqtt
 from dpsd.credentials.credential import Certificate
@@ -50,6 +51,7 @@ def attempt(
     previous: the earlier record, kept if its binding is the same and nothing forces a registration. pair: a certificate
     and its key in other files than the configured ones. Raises Problem.
     """
+    tried = described(places) if orders.candidate else ""
     try:
         device = _open_device(places, report, orders.candidate, pair)
         check_memory(device.config.outputs, places)
@@ -60,7 +62,7 @@ def attempt(
     except Problem as problem:
         if previous is not None and problem.kind.retry is Retry.CONFIGURATION:
             release_again(previous, places)
-        raise (_of_candidate(problem) if orders.candidate else problem) from None
+        raise (_of_candidate(problem, tried) if tried else problem) from None
     for sentence in differences(previous.details, device.details) if previous is not None else ():
         report(Step(sentence))
     release(device.credential, done.record, places)
@@ -73,7 +75,8 @@ def _attempt(device: Device, places: Places, previous: Record | None, orders: Or
         orders = orders._replace(carry=_with_transport(orders.carry, previous))
     holds = previous is not None and _still_holds(previous, device)
     owed = orders.carry.check_hub and device.config.hub.check != "off"
-    if previous is not None and holds and not orders.force and not owed:
+    anew = orders.force or orders.candidate  # what is new is tried, even if it binds to the same
+    if previous is not None and holds and not anew and not owed:
         return Done(_record_again(device, previous, orders.carry.transport), registered=False)
     if previous is not None and not holds and _is_renewed(previous, device):
         report(Renewed())
@@ -83,7 +86,7 @@ def _attempt(device: Device, places: Places, previous: Record | None, orders: Or
         _await_clock(doubted, device, orders, report)
     offset = clock_offset()
     try:
-        if previous is not None and holds and not orders.force and not _is_refused_for_good(device, orders.carry):
+        if previous is not None and holds and not anew and not _is_refused_for_good(device, orders.carry):
             record = _record_again(device, previous, orders.carry.transport)
             return _try_hub(device, record, orders.carry, report)
         return _register(device, previous, orders, report)
@@ -100,9 +103,9 @@ def _open_device(places: Places, report: Report, candidate: bool, pair: tuple[st
         raise problem from None
 
 
-def _of_candidate(problem: Problem) -> Problem:
-    said, hint = f"the newly sealed credential: {problem.sentence}", "or drop it: sudo dpsctl seal --discard"
-    return problem.amended(said, hint=f"{problem.hint}; {hint}")
+def _of_candidate(problem: Problem, tried: str) -> Problem:
+    hint = f"{problem.hint}; or drop what is new: sudo dpsctl seal --discard"
+    return problem.amended(f"the {tried}: {problem.sentence}", hint=hint)
 
 
 def _renewed(places: Places, device: Device) -> Record | None:

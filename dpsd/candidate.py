@@ -1,8 +1,9 @@
-"""The life of a candidate: a sealed credential that waits to take the place of the present one. Floor 3.
+"""The life of a candidate: what waits to take the place of what the device has provisioned with. Floor 3.
 
-It is sealed beside one that has provisioned (`place_for`), tried by attempts of its own (see `dpsd.turns`), and the
-record of the attempt that succeeds is the commit point: from then on `promote` renames it, after a power cut too. Who
-writes or renames either file holds the lock of `exchanging`.
+It is a sealed credential, the settings that an import bundle has brought, or both. They lie beside the ones in force
+(`place_for`, and `dpsd.importing`) and are tried by attempts of their own (see `dpsd.turns`). The record of the attempt
+that succeeds is the commit point: from then on `promote` renames them, after a power cut too. Who writes or renames any
+of these files holds the lock of `exchanging`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 
 from dpsd.durable import Held, keep_aside, load, lock, move, remove, set_aside
+from dpsd.inputs import observe
 from dpsd.places import Places
 from dpsd.record import Record
 from dpsd.recorded import peek_record
@@ -19,12 +21,32 @@ from dpsd.shape import ShapeError
 
 def exists(places: Places) -> bool:
     """Tell whether there is a candidate, of whatever store the present credential is."""
+    return has_seal(places) or has_settings(places)
+
+
+def has_seal(places: Places) -> bool:
+    """Tell whether a sealed credential waits."""
     return os.path.lexists(places.candidate)
 
 
+def has_settings(places: Places) -> bool:
+    """Tell whether settings wait: only where imported ones count."""
+    return places.imported in places.configuration and os.path.lexists(places.candidate_settings)
+
+
 def has_candidate(record: Record, places: Places) -> bool:
-    """Tell whether there is a credential to be tried in the place of the sealed one that made the record."""
-    return places.sealed in record.inputs and exists(places)
+    """Tell whether there is anything to be tried in the place of what made the record.
+
+    A credential is, alone, only where that was a sealed one.
+    """
+    return has_settings(places) or (places.sealed in record.inputs and has_seal(places))
+
+
+def described(places: Places) -> str:
+    """Return what waits, in words, empty if nothing does."""
+    if not has_settings(places):
+        return "newly sealed credential" if has_seal(places) else ""
+    return f"newly imported settings{' and credential' if has_seal(places) else ''}"
 
 
 def exchanging(places: Places) -> Held:
@@ -32,10 +54,11 @@ def exchanging(places: Places) -> Held:
     return lock(places.seal_lock, wait=True)
 
 
-def place_for(fingerprint: str, places: Places) -> str:
+def place_for(fingerprint: str, places: Places, *, beside: bool = False) -> str:
     """Return where a new seal goes: beside one that has provisioned, unless it is the same credential.
 
-    For who holds the lock. Raises Problem `state-unwritable`.
+    beside: also beside another one, since it belongs to settings that wait. For who holds the lock. Raises Problem
+    `state-unwritable`.
     """
     record = peek_record(places)
     if record is not None:
@@ -43,13 +66,18 @@ def place_for(fingerprint: str, places: Places) -> str:
     present = fingerprint_in(places.sealed)
     if present == fingerprint:
         return places.sealed
-    if record is not None and present == record.binding.credential:
+    if record is not None and (beside or present == record.binding.credential):
         _set_aside_unreadable(places.candidate)
         return places.candidate
-    _set_aside_unreadable(places.candidate)
-    remove(places.candidate)
+    give_up_seal(places)
     _set_aside_unreadable(places.sealed)
     return places.sealed
+
+
+def give_up_seal(places: Places) -> None:
+    """Leave no sealed credential waiting, for who holds the lock. Raises Problem `state-unwritable`."""
+    _set_aside_unreadable(places.candidate)
+    remove(places.candidate)
 
 
 def _set_aside_unreadable(path: str) -> None:
@@ -64,7 +92,7 @@ def _set_aside_unreadable(path: str) -> None:
 
 
 def promote(record: Record, places: Places) -> None:
-    """Let the candidate that made the record take the place of the sealed credential before it.
+    """Let the candidate that made the record take the place of what was there before it.
 
     Done again at each start, after a power cut too, since the record tells. Raises Problem `state-unwritable`.
     """
@@ -75,20 +103,33 @@ def promote(record: Record, places: Places) -> None:
 
 
 def roll_forward(record: Record, places: Places) -> None:
-    """Do what `promote` says, for who holds the lock."""
-    if fingerprint_in(places.candidate) == record.binding.credential:
+    """Do what `promote` says, for who holds the lock.
+
+    What waits is taken as a whole or not at all: one part of it may have been exchanged since the attempt read it.
+    """
+    seal, settings = fingerprint_in(places.candidate) == record.binding.credential, has_settings(places)
+    if not seal and has_seal(places) and places.sealed in record.inputs:
+        return
+    if settings and observe(places.candidate_settings) != record.inputs.get(places.imported):
+        return
+    if seal:
+        _set_aside_unreadable(places.sealed)
         move(places.candidate, places.sealed)
+    if settings:
+        move(places.candidate_settings, places.imported)
 
 
-def drop(places: Places) -> bool:
-    """Remove a candidate that has not provisioned; tell whether there was one. Raises Problem `state-unwritable`."""
+def drop(places: Places) -> str:
+    """Remove a candidate that has not provisioned; return what it was, in words. Raises Problem `state-unwritable`."""
     with exchanging(places):
         record = peek_record(places)
         if record is not None:
             roll_forward(record, places)
-        there = exists(places)
+        dropped = described(places)
         remove(places.candidate)
-    return there
+        if has_settings(places):
+            remove(places.candidate_settings)
+    return dropped
 
 
 def fingerprint_in(path: str) -> str | None:

@@ -6,6 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from dpsd.board import board_details, serial_number
+from dpsd.candidate import has_seal, has_settings
 from dpsd.config import Effective, parse_config
 from dpsd.configuration_files import check_writers, load_layers
 from dpsd.credentials import open_candidate, open_credential
@@ -40,12 +41,19 @@ class Device(NamedTuple):
     details: Details = Details()
 
 
-def load_config(places: Places) -> Effective:
-    """Load the effective configuration; raises Problem `configuration-*`."""
-    found = configuration_files(places.configuration)
+def load_config(places: Places, configuration: tuple[str, ...] = ()) -> Effective:
+    """Load the effective configuration; raises Problem `configuration-*`. configuration: its places, if they differ."""
+    found = configuration_files(configuration or places.configuration)
     if not found and places.configuration != CONFIGURATION:
         found = [*places.configuration]  # what --config names is missed by its name
     return parse_config(load_layers(found, writers(places)))
+
+
+def candidate_configuration(places: Places) -> tuple[str, ...]:
+    """Return the configuration's places with the settings that wait in the place of the imported ones, if any wait."""
+    if not has_settings(places):
+        return places.configuration
+    return tuple(places.candidate_settings if path == places.imported else path for path in places.configuration)
 
 
 def writers(places: Places) -> frozenset[int]:
@@ -64,13 +72,18 @@ def open_device(
 ) -> Device:
     """Load the configuration and open the credential; raises Problem, all of them of this device's own making.
 
-    patience: seconds to wait for a token's device. candidate: with a sealed credential that is to take the place of
-    the present one, whose place it then has in `inputs`. pair: a certificate and its key in other files.
+    patience: seconds to wait for a token's device. candidate: with the settings and the sealed credential that are to
+    take the place of the present ones, whose places they then have in `inputs`. pair: a certificate and its key in
+    other files.
     """
     report(Step("reading the configuration"))
+    report(Watch({places.candidate_settings: signature(places.candidate_settings)}))
+    configuration = candidate_configuration(places) if candidate else places.configuration
     paths = [*places.configuration, *configuration_files(places.configuration)]
     inputs = {path: observe(path) for path in paths}
-    config = load_config(places).config
+    if places.candidate_settings in configuration:
+        inputs[places.imported] = observe(places.candidate_settings)
+    config = load_config(places, configuration).config
     if pair is not None:
         files_of = config.credential._replace(certificate_file=pair[0], private_key_file=pair[1])
         config = config._replace(credential=files_of)
@@ -79,7 +92,7 @@ def open_device(
     _check_roots(config, places)
     public = (config.credential.certificate_file, public_file())
     inputs |= {path: observe(path, secret=path not in public) for path in files if path != places.candidate}
-    candidate = candidate and config.credential.store == SEALED
+    candidate = candidate and config.credential.store == SEALED and has_seal(places)
     if candidate:
         inputs[places.sealed] = observe(places.candidate, secret=True)
     if config.credential.token_device is not None:

@@ -9,7 +9,7 @@ from dpsd.bundle import REPORT, Bundle, load_bundle
 from dpsd.durable import commit, load, make_folder
 from dpsd.errors import Problem
 from dpsd.import_plan import FAULTS, FLEET_KEY, preparation
-from dpsd.importing import adopt, discard, prepare, was_adopted
+from dpsd.importing import TRIED, adopt, discard, prepare, waits, was_adopted
 from dpsd.journal import NOTICE, WARNING, log
 from dpsd.places import Places
 from dpsd.settings import SETTINGS
@@ -38,7 +38,7 @@ def adopt_found(folder: str, places: Places) -> bool:
     left = discard(bundle, places)
     if left:
         log(WARNING, f"{printable(folder)} still holds the bundle, with its keys if it has any: {left}")
-    _report(folder, ADOPTED)
+    _report(folder, f"adopted, {TRIED}\n" if waits(places) else ADOPTED)
     return changed
 
 
@@ -67,7 +67,7 @@ def consider(bundle: Bundle, places: Places) -> bool:
         if is_so and not prepared.rights.replace:
             raise Problem("bundle-ignored", f"{printable(bundle.place)} is left alone: the device is {what} already")
     adopt(bundle, places)
-    log(NOTICE, f"adopted the bundle in {printable(bundle.place)}")
+    log(NOTICE, f"adopted the bundle in {printable(bundle.place)}{f', {TRIED}' if waits(places) else ''}")
     return True
 
 

@@ -91,7 +91,7 @@ def _machine_ids(root: str) -> Iterator[str]:
 
 def _state(root: str) -> Iterator[str]:
     for path in _files(root, Places().state):
-        if path in CONFIGURATION:
+        if path in (*CONFIGURATION, Places().candidate_settings):
             yield f"{path}: was imported on one board; remove it"
         elif path.endswith(".sealed"):
             yield f"{printable(path)}: a sealed credential; remove it, seal on the device"

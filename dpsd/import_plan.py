@@ -19,6 +19,7 @@ from dpsd.bundle_settings import (
     render_without_lines,
     with_credential,
 )
+from dpsd.candidate import has_settings
 from dpsd.clock import wall_clock
 from dpsd.config import Effective, Layer, Preparation, parse_config, parse_import, parse_tables
 from dpsd.configuration_files import SIZE_LIMIT, load_layers
@@ -59,8 +60,9 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
     Problems: `bundle-*`, `configuration-*`, `credential-*`, `certificate-*`, `registration-id-*`.
     """
     in_force = settings_in(places.imported, places)
+    waiting = settings_in(places.candidate_settings, places) if has_settings(places) else None
     is_signed = _check_signature(bundle, parse_import(layers_with(places, in_force)), places)
-    earlier = in_force or Layer(places.imported, "")
+    earlier = waiting or in_force or Layer(places.imported, "")
     brought = _of_bundle(lambda: tables_of(bundle))
     if not is_signed:
         check_allowed(brought, bundle.place)

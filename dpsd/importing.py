@@ -3,6 +3,9 @@
 What is to be done is written down before the credential is sealed. That note decides after a power cut: if the new
 credential is there, the rest is done at the next start, and if it is not, nothing has happened. Once the settings are
 on disk, the note becomes the memory of which bundle it was.
+
+On a device that has an assignment, settings and credential are a candidate, see `dpsd.candidate`: what is in force
+stays until they have provisioned.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import os
 import subprocess
 
 from dpsd.bundle import Bundle
-from dpsd.candidate import fingerprint_in
+from dpsd.candidate import exchanging, exists, fingerprint_in, give_up_seal, promote, roll_forward
 from dpsd.durable import Held, commit, load, lock, make_folder, move, remove
 from dpsd.errors import Problem
 from dpsd.import_plan import Note, checksums, make_plan
@@ -22,9 +25,12 @@ from dpsd.mounts import volatile_kind
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
 from dpsd.publish import prepare_folders
+from dpsd.record import Record
+from dpsd.recorded import peek_record
 from dpsd.sealing import Sealed, seal
 from dpsd.shape import ShapeError, parse_object
 
+TRIED = "to be tried by a registration before it replaces what the device has"
 REMOVED = "the bundle was removed, but flash keeps what was removed for a while: who holds the medium may find the key"
 
 
@@ -35,11 +41,15 @@ def adopt(bundle: Bundle, places: Places) -> None:
     `seal`; nothing has changed then.
     """
     with _alone(places):
+        with as_owner(places):
+            record = peek_record(places)
+            if record is not None:
+                promote(record, places)
         plan = make_plan(bundle, places)
         commit(places.adopting, _render(plan.note), 0o600)
         try:
             if plan.material is not None:
-                _tell(seal(places, plan.material))
+                _tell(seal(places, plan.material, beside=record is not None))
         except Problem:
             remove(places.adopting)
             raise
@@ -64,9 +74,16 @@ def resume(places: Places) -> bool:
 def was_adopted(bundle: Bundle, places: Places) -> bool:
     """Tell whether this, or what is left of it, was adopted last, and its settings are there, to be read."""
     note = _load(places.adopted)
-    if note is None or not checksums(bundle).items() <= note.bundle.items() or not os.path.lexists(places.imported):
+    if note is None or not checksums(bundle).items() <= note.bundle.items():
         return False
-    return settings_in(places.imported, places) is not None
+    there = [path for path in (places.imported, places.candidate_settings) if os.path.lexists(path)]
+    return any(settings_in(path, places) is not None for path in there)
+
+
+def waits(places: Places) -> bool:
+    """Tell whether what was adopted is still to be tried, in the place of what is in force until then."""
+    with as_owner(places):
+        return exists(places)
 
 
 def discard(bundle: Bundle, places: Places) -> str:
@@ -99,8 +116,29 @@ def _tell(sealed: Sealed) -> None:
 
 
 def _finish(note: Note, places: Places) -> None:
-    commit(places.imported, note.settings.encode(), 0o644)
+    """Put the settings where they belong: beside those in force that differ, where these have provisioned."""
+    settings = note.settings.encode()
+    with as_owner(places):
+        held = exchanging(places)
+    with held:
+        with as_owner(places):
+            record, in_force = _settle(note, places), load(places.imported)
+        if record is not None and settings != in_force:
+            commit(places.candidate_settings, settings, 0o644)
+        else:
+            commit(places.imported, settings, 0o644)
+            remove(places.candidate_settings)
     move(places.adopting, places.adopted)
+
+
+def _settle(note: Note, places: Places) -> Record | None:
+    """Leave no other credential waiting than the note's, if that has one; return the record that is in force."""
+    record = peek_record(places)
+    if record is not None:
+        roll_forward(record, places)
+    if note.credential and fingerprint_in(places.sealed) == note.credential:
+        give_up_seal(places)
+    return record
 
 
 def _render(note: Note) -> bytes:

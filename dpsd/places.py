@@ -67,6 +67,11 @@ class Places(NamedTuple):
         return f"{self.state}/imported.toml"
 
     @property
+    def candidate_settings(self) -> str:
+        """The settings that are to take the place of `imported` once the device has provisioned with them."""
+        return f"{self.state}/candidate.toml"
+
+    @property
     def imports(self) -> str:
         """Where notes on import bundles are, which decide about the configuration: root's own on a device."""
         return IMPORT_DIRECTORY if self.of_device else f"{self.private}/import"

@@ -44,8 +44,8 @@ class Orders(NamedTuple):
     """What an attempt is to do.
 
     force: register even if nothing changed. first: it is the daemon's first attempt. started: when the daemon started,
-    in seconds of the boot clock; None in the foreground, where a person waits. candidate: with the sealed credential
-    that is to take the place of the present one.
+    in seconds of the boot clock; None in the foreground, where a person waits. candidate: with what is to take the
+    place of the present credential, settings, or both.
     """
 
     force: bool = False

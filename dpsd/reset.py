@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
+from dpsd.candidate import has_settings
 from dpsd.config import parse_import
 from dpsd.credentials.systemd_credentials import sources
 from dpsd.durable import kept_aside, lock, newborn, remove, unusable
@@ -18,6 +19,7 @@ from dpsd.imported import layers_with, settings_in
 from dpsd.keys.sources import files
 from dpsd.ownership import as_owner, is_owner
 from dpsd.places import Places
+from dpsd.settings import CredentialSettings
 
 FLASH = "removed is not erased on flash: revoke the credential of a board that leaves your hands"
 
@@ -65,8 +67,13 @@ def credential_files(places: Places) -> list[str]:
 
 
 def _configured_files(places: Places) -> list[str]:
-    """Return what the configuration names, as far as imported settings can be read."""
-    settings = parse_import(layers_with(places, settings_in(places.imported, places))).credential
+    """Return what the configuration names, and what settings that wait do, as far as they can be read."""
+    imported = [places.imported, *([places.candidate_settings] if has_settings(places) else [])]
+    found = [parse_import(layers_with(places, settings_in(path, places))) for path in imported]
+    return [path for prepared in found for path in _files_of(prepared.credential)]
+
+
+def _files_of(settings: CredentialSettings) -> list[str]:
     public = settings.certificate_file
     there = [*settings.secret_files(), *([] if public is None else [public])]
     staged = [f"{os.path.realpath(path)}.new" for path in there]
@@ -75,7 +82,7 @@ def _configured_files(places: Places) -> list[str]:
 
 def imports(places: Places) -> list[str]:
     """Return what an adopted bundle left: with its credential go its settings, so that the next one can be adopted."""
-    written = [places.adopting, places.adopted, places.imported]
+    written = [places.adopting, places.adopted, places.candidate_settings, places.imported]
     return [*map(newborn, written), *written]
 
 

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from dpsd.board import serial_number
-from dpsd.candidate import drop, exchanging, exists, place_for
+from dpsd.candidate import drop, exchanging, has_seal, place_for
 from dpsd.cipher import encrypt
 from dpsd.credentials.credential import Material
 from dpsd.credentials.material import open_material
@@ -40,9 +40,10 @@ class Sealed(NamedTuple):
     passed: dict[str, Problem]
 
 
-def seal(places: Places, material: Material, source: str | None = None) -> Sealed:
+def seal(places: Places, material: Material, source: str | None = None, *, beside: bool = False) -> Sealed:
     """Seal a credential, by the strongest key source there is unless one is named.
 
+    beside: as a candidate wherever there is an assignment, since the settings that it comes with may wait, too.
     Raises Problem `not-permitted`, `credential-*`, `key-*`, `firmware-*`, `state-unwritable`, `state-locked`.
     """
     if not _may_ask(places):
@@ -58,7 +59,7 @@ def seal(places: Places, material: Material, source: str | None = None) -> Seale
         header, data = _render(places, material, chosen, fingerprint)
         unseal(data, "the new seal", places)
     with as_owner(places), exchanging(places):
-        path = place_for(fingerprint, places)
+        path = place_for(fingerprint, places, beside=beside)
         commit(path, data, 0o600)
         if load_seal(path) != data:
             raise Problem("seal-damaged", f"{printable(path)} is not what was just written")
@@ -99,7 +100,7 @@ def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
     if not _may_ask(places):
         raise Problem("not-permitted", "only root may open a sealed credential")
     with as_owner(places):
-        paths = [places.sealed, *([places.candidate] if exists(places) else [])]
+        paths = [places.sealed, *([places.candidate] if has_seal(places) else [])]
     for path in paths:
         data = _load(path, places)
         with _rights_for_keys(places):
@@ -109,10 +110,10 @@ def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
         yield path, unsealed
 
 
-def discard(places: Places) -> bool:
-    """Drop a candidate; tell whether there was one. Raises Problem `not-permitted`, `state-unwritable`."""
+def discard(places: Places) -> str:
+    """Drop a candidate; return what it was, in words. Raises Problem `not-permitted`, `state-unwritable`."""
     if not is_owner(places):
-        raise Problem("not-permitted", "only root may drop a credential")
+        raise Problem("not-permitted", "only root may drop what waits to be tried")
     with as_owner(places):
         prepare_folders(places)
         return drop(places)

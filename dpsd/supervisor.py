@@ -18,7 +18,7 @@ A problem of the configuration class does not take away what an earlier boot ach
 is ready by it, and STATUS= says what is wrong. Nor does a new credential in the place of the old that cannot register.
 Any other doubt about the binding is settled before READY=1.
 
-A newly sealed credential is tried in the background, see `turns`.
+What is newly sealed or imported is tried in the background, see `turns`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What the next attempt is told, and whose turn it is: the present credential's, or that of a newly sealed one, the
-candidate. Floor 4.
+"""What the next attempt is told, and whose turn it is: that of the credential and settings in force, or that of newly
+sealed and imported ones, the candidate. Floor 4.
 
 The candidate is tried once the device is ready by the present credential, and again after the time that the class of
 what went wrong gives. Where the present one is refused or unusable, they take turns.

@@ -53,10 +53,12 @@ STATE: dict[str, Access] = {
     "payload.json": Access(0o640, shared=True),
     "private": Access(0o700),
     "private/keys": Access(0o700),
+    "private/import": Access(0o700),
     "private/agents": Access(0o2700, shared=True),
     "private/agents/*": Access(0o640, shared=True),
     "private/*": Access(0o600),
     "imported.toml": Access(0o644),
+    "candidate.toml": Access(0o644),
 }
 KEYS: dict[str, Access] = {"": Access(0o700), "*": Access(0o600)}
 IMPORTS: dict[str, Access] = {"": Access(0o700), "stick": Access(0o700), "*": Access(0o600)}

@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+from dpsd.candidate import has_settings
 from dpsd.device import load_config, open_device
 from dpsd.door import Arguments, UsageError
 from dpsd.errors import EXIT_DONE
@@ -23,6 +24,8 @@ def run(arguments: Arguments) -> int:
         if value.value is not None:
             shown = value.value if isinstance(value.value, (str, int, dict)) else _plain(value.value)
             print(f"{key} = {json.dumps(shown)}  # {value.origin}")
+    if has_settings(arguments.places):
+        print(f"# {printable(arguments.places.candidate_settings)} waits to be tried in the place of what is imported")
     device = open_device(arguments.places)
     print(f"# registration id: {device.binding.registration_id}")
     return EXIT_DONE

@@ -8,7 +8,7 @@ from dpsd.bundle import load_bundle
 from dpsd.door import Arguments, UsageError
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.found_bundle import adopt_found, adopt_stick
-from dpsd.importing import REMOVED, adopt, discard, resume, tell_daemon
+from dpsd.importing import REMOVED, TRIED, adopt, discard, resume, tell_daemon, waits
 from dpsd.ownership import is_owner
 from dpsd.places import Places
 
@@ -38,4 +38,5 @@ def _adopt_asked(path: str, places: Places) -> None:
     adopt(bundle, places)
     tell_daemon(places, start=True)
     left = discard(bundle, places)
-    print(f"adopted; the bundle is still there: {left}" if left else f"adopted; {REMOVED}")
+    print(f"adopted, {TRIED}; see: dpsctl status" if waits(places) else "adopted", end="; ")
+    print(f"the bundle is still there: {left}" if left else REMOVED)

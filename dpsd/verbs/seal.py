@@ -181,7 +181,7 @@ def _reseal(arguments: Arguments) -> None:
 
 def _discard(arguments: Arguments) -> None:
     done = discard(arguments.places)
-    print("dropped the new credential; the one in use stays" if done else "there is no new credential to drop")
+    print(f"dropped the {done}; what is in use stays" if done else "there is nothing new to drop")
     _tell_daemon(arguments.places)
 
 

@@ -7,6 +7,7 @@ import math
 import time
 from typing import Any
 
+from dpsd.candidate import has_settings
 from dpsd.daemon import is_provisioned, is_running, load_status, problem_told
 from dpsd.door import Arguments
 from dpsd.errors import EXIT_DONE, EXIT_NOT_PROVISIONED, PROBLEMS, Problem
@@ -16,17 +17,20 @@ from dpsd.text import printable
 
 
 def run(arguments: Arguments) -> int:
-    status = load_status(arguments.places)
-    provisioned = is_provisioned(arguments.places)
+    places = arguments.places
+    status, provisioned = load_status(places), is_provisioned(places)
     if arguments.has("--json"):
-        print(json.dumps({**(status or {}), "running": is_running(status), "provisioned": provisioned}))
+        known = {"running": is_running(status), "provisioned": provisioned, "settings_wait": has_settings(places)}
+        print(json.dumps({**(status or {}), **known}))
     else:
-        print("\n".join(_status_lines(status, provisioned, arguments.places)))
+        print("\n".join(_status_lines(status, provisioned, places)))
     return EXIT_DONE if provisioned else EXIT_NOT_PROVISIONED
 
 
 def _status_lines(status: dict[str, Any] | None, provisioned: bool, places: Places) -> list[str]:
     lines = [f"provisioned: {'yes' if provisioned else 'no'}"]
+    if has_settings(places):
+        lines.append("settings: newly imported ones wait to be tried; to drop them: sudo dpsctl seal --discard")
     if status is None or not is_running(status):
         code = "not-running" if configuration_files(places.configuration) else "configuration-missing"
         return [*lines, "daemon: not running", f"hint: {PROBLEMS[code].hint}"]

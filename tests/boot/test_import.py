@@ -173,6 +173,25 @@ def test_root_imports_a_signed_archive_and_then_a_certificate(prepared: Machine,
     assert names(prepared.root / "root/bundle") == []
 
 
+def test_what_root_imports_is_tried_before_it_replaces_what_works(prepared: Machine, emulator: Emulator) -> None:
+    whole = {path.name: path.read_bytes() for path in bring(prepared, emulator).iterdir()}
+    prepared.boot()
+    eventually(lambda: prepared.is_active("steady.service"), "provisioned by the bundle", within=60)
+    put_folder(prepared.root / "root/bundle", {"dpsd.toml": SETTINGS.format(scope="0ne00TYPO01").encode()})
+    assert "\nadopted, to be tried by a registration" in "\n" + prepared.run("dpsctl", "import", "/root/bundle")
+    eventually(lambda: "mqtt-unauthorized: the newly imported settings: " in prepared.journal(), "refused", within=60)
+    prepared.power_off()
+    prepared.boot()
+    eventually(lambda: prepared.is_active("steady.service"), "provisioned as before", within=60)
+    assert access(prepared, f"{STATE}/candidate.toml") == "644 root:root"
+
+    put_folder(prepared.root / "root/bundle", {"dpsd.toml": whole["dpsd.toml"] + b'payload = { a = "b" }\n'})
+    prepared.run("dpsctl", "import", "/root/bundle")
+    eventually(lambda: b"payload" in (prepared.root / STATE[1:] / "imported.toml").read_bytes(), "promoted", within=60)
+    assert access(prepared, f"{STATE}/imported.toml") == "644 root:root"
+    assert prepared.attempt("test", "-e", f"{STATE}/candidate.toml").status == 1
+
+
 def test_an_import_by_root_starts_a_daemon_that_was_stopped(prepared: Machine, emulator: Emulator) -> None:
     whole = {path.name: path.read_bytes() for path in bring(prepared, emulator).iterdir()}
     prepared.boot()

@@ -114,9 +114,9 @@ def test_a_new_credential_can_be_dropped(board: Board) -> None:
         daemon.await_notified("READY=1")
         assert given(board, STRANGER, "-").returncode == 0
         daemon.await_status("the newly sealed credential")
-        assert board.dpsctl("seal", "--discard").stdout == "dropped the new credential; the one in use stays\n"
+        assert board.dpsctl("seal", "--discard").stdout == "dropped the newly sealed credential; what is in use stays\n"
         daemon.await_(lambda: board.status()["problem"] is None)
-    assert "there is no new credential" in board.dpsctl("seal", "--discard").stdout
+    assert "there is nothing new to drop" in board.dpsctl("seal", "--discard").stdout
 
 
 def test_the_running_daemon_takes_a_new_one_at_once(board: Board) -> None:

@@ -113,7 +113,7 @@ def test_a_refused_candidate_leaves_the_old_one_in_use_and_is_told(
             assert (provisioned.run / "provisioned").exists()
             told = provisioned.dpsctl("status").stdout
             assert "problem: dps-unauthorized: the newly sealed credential: " in told
-            assert "or drop it: sudo dpsctl seal --discard" in told
+            assert "or drop what is new: sudo dpsctl seal --discard" in told
         assert (provisioned.connection.read_bytes(), in_use(provisioned)) == before
         assert (provisioned.state / "private/candidate.sealed").exists()
         assert daemon.notified.index("READY=1") < next(

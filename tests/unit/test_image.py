@@ -44,6 +44,7 @@ UNSAFE = {
     "/var/lib/dpsd/connection.json": b"{}",
     "/var/lib/dpsd/history.json": b"{}",
     "/var/lib/dpsd/imported.toml": b"",
+    "/var/lib/dpsd/candidate.toml": b"",
     "/var/lib/dpsd/private/credential.sealed": b"sealed",
     "/var/lib/dpsd-keys/key": b"secret",
     "/var/lib/systemd/credential.secret": b"secret",

@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 
 from dpsd.bundle import load_bundle
+from dpsd.candidate import has_candidate, promote
 from dpsd.credentials import open_credential
-from dpsd.device import load_config
+from dpsd.device import load_config, open_device
 from dpsd.found_bundle import adopt_found
 from dpsd.importing import adopt, resume
 from dpsd.places import Places
+from dpsd.publish import publish
+from dpsd.record import Record, render_record
+from dpsd.recorded import load_record
 from tests.unit.bundles import Content, note_secrets, put_folder
-from tests.unit.examples import DEVICE_KEY, GROUP_KEY
+from tests.unit.examples import DEVICE_KEY, GROUP_KEY, RECORD
 from tests.unit.test_power_cut import START, Fresh, cuts
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -40,6 +44,15 @@ def content(scope: str, key: str) -> Content:
     return {"dpsd.toml": settings.encode(), "primary_key": key.encode()}
 
 
+PUBLISH = f"""{START}
+sys.path += {sys.path!r}
+from dpsd.places import Places
+from dpsd.publish import publish
+from dpsd.record import parse_record
+folder = sys.argv[2]
+places = Places((folder + "/state/imported.toml",), folder + "/state", folder + "/run")
+publish(parse_record(open(folder + "/record").read()), places)
+"""
 OLD, NEW = content("0ne00TEST01", DEVICE_KEY), content("0ne00TEST02", GROUP_KEY)
 
 
@@ -53,6 +66,16 @@ def identity(folder: Path) -> tuple[str, str] | None:
         return None
     config = load_config(places(folder)).config
     return config.dps.id_scope, open_credential(config.credential, places(folder)).fingerprint
+
+
+def record_of(folder: Path, *, candidate: bool = False) -> Record:
+    """What an attempt would come to."""
+    device = open_device(places(folder), candidate=candidate)
+    return RECORD._replace(binding=device.binding, inputs=device.inputs)
+
+
+def who(record: Record) -> tuple[str, str]:
+    return record.binding.id_scope, record.binding.credential
 
 
 @pytest.fixture
@@ -73,6 +96,18 @@ def prepared(tmp_path: Path) -> Fresh:
     return make
 
 
+@pytest.fixture
+def assigned(prepared: Fresh) -> Fresh:
+    """Make such devices that have provisioned by the old bundle."""
+
+    def make() -> Path:
+        folder = prepared()
+        publish(record_of(folder), places(folder))
+        return folder
+
+    return make
+
+
 @pytest.mark.timeout(300)
 def test_an_adoption_cut_at_any_call_leaves_the_old_device_or_the_new_one(prepared: Fresh) -> None:
     finished = prepared()
@@ -89,3 +124,35 @@ def test_an_adoption_cut_at_any_call_leaves_the_old_device_or_the_new_one(prepar
             assert not adopt_found(f"{folder}/bundle", places(folder))
             assert os.listdir(folder / "bundle") in ([], ["dpsd-report.txt"]), call
     assert seen == sorted(seen, key=[before, after].index) and set(seen) == {before, after}
+
+
+@pytest.mark.timeout(300)
+def test_with_an_assignment_a_cut_leaves_what_is_in_force_and_all_that_waits_or_nothing(assigned: Fresh) -> None:
+    finished = assigned()
+    before = who(record_of(finished))
+    adopt(load_bundle(f"{finished}/bundle"), places(finished))
+    after, seen = who(record_of(finished, candidate=True)), []
+    for call, folder in cuts(ADOPT, assigned):
+        resume(places(folder))
+        assert who(record_of(folder)) == before, call
+        seen.append(who(record_of(folder, candidate=True)))
+        assert seen[-1] == after or dict(load_bundle(f"{folder}/bundle").files) == NEW, f"the bundle is gone: {call}"
+    assert seen == sorted(seen, key=[before, after].index) and set(seen) == {before, after}
+
+
+@pytest.mark.timeout(300)
+def test_a_promotion_cut_at_any_call_takes_settings_and_credential_or_neither(assigned: Fresh) -> None:
+    def start() -> Path:
+        folder = assigned()
+        adopt(load_bundle(f"{folder}/bundle"), places(folder))
+        (folder / "record").write_bytes(render_record(record_of(folder, candidate=True)))
+        return folder
+
+    seen = []
+    for call, folder in cuts(PUBLISH, start):
+        record, _ = load_record(places(folder))
+        assert record is not None, call
+        promote(record, places(folder))
+        assert who(record_of(folder)) == who(record), call
+        seen.append((record.binding.id_scope, has_candidate(record, places(folder))))
+    assert seen == sorted(seen) and set(seen) == {("0ne00TEST01", True), ("0ne00TEST02", False)}
