@@ -43,7 +43,9 @@ class Turns:
         return Orders(self.forced, first, self._started, self.carry, self._is_candidates)
 
     def settle(self) -> None:
-        """The last attempt did what it was to do, but for trying the hub where that is still owed."""
+        """The last attempt did what it was to do, but for trying the hub where that is still owed: what was a candidate
+        is in force."""
+        self._is_candidates = False
         self.carry, self.forced = self.carry if self.carry.check_hub else Carry(), False
 
     def hold(self, record: Record) -> bool:

@@ -92,6 +92,16 @@ def test_a_success_leaves_only_a_hub_that_is_still_to_be_tried(places: Places, l
     assert (turns.carry, turns.forced, turns.hold(RECORD)) == (kept, False, kept.check_hub)
 
 
+def test_a_hub_that_a_candidate_leaves_to_be_tried_is_tried(places: Places) -> None:
+    turns, record = Turns(places), RECORD._replace(inputs={places.sealed: {}})
+    turns.hold(record)
+    assert is_candidates(turns, record)
+    turns.carry = Carry(check_hub=True)
+    turns.settle()
+    Path(places.candidate).unlink()  # it was promoted
+    assert turns.hold(record) and turns.take(record, first=False).carry == Carry(check_hub=True)
+
+
 def test_another_store_has_no_candidate(places: Places) -> None:
     turns = Turns(places)
     assert not turns.hold(RECORD) and not turns.fail(REFUSED, RECORD)
