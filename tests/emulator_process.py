@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -21,12 +22,16 @@ WAIT_SECONDS = 15.0
 POLL_SECONDS = 0.02
 
 
+_LOT = 64 + secrets.randbelow(64)
 _NUMBERS = itertools.cycle(range(1, 255))
 
 
 def next_address() -> str:
-    """Return an address of 127/8 that no other test process uses: the pid picks a block, a counter the address."""
-    return f"127.{64 + (os.getpid() >> 8) % 64}.{os.getpid() % 256}.{next(_NUMBERS)}"
+    """Return an address of 127/8 that no other test process uses: a lot, the pid and a counter pick it.
+
+    Process ids alone do not tell two runs apart, since each has its own.
+    """
+    return f"127.{_LOT}.{os.getpid() % 256}.{next(_NUMBERS)}"
 
 
 class EmulatorProcess:
