@@ -65,6 +65,10 @@ def token(resource: str, key: str | bytes, expiry: int, key_name: str | None = "
     return f"SharedAccessSignature sr={encoded}&sig={signature}&se={expiry}" + (f"&skn={key_name}" if key_name else "")
 
 
+IGNORED_END = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 1 << 7)
+"""SSL_OP_IGNORE_UNEXPECTED_EOF, which Debian 12's Python sets by default."""
+
+
 class Device:
     """A TLS connection that sends raw packets and reads packets as (first byte, body); a context manager.
 
@@ -86,6 +90,8 @@ class Device:
             context.load_cert_chain(credential / "device.pem", credential / "device.key")
         tcp = socket.create_connection((address, port), timeout)
         try:
+            if ragged:
+                context.options &= ~IGNORED_END
             self._tls = context.wrap_socket(tcp, server_hostname=address, suppress_ragged_eofs=not ragged)
         except BaseException:
             tcp.close()
