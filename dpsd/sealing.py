@@ -77,7 +77,7 @@ def reseal(places: Places, source: str | None = None) -> Sealed:
 
 def forget_keys(places: Places) -> Iterator[str]:
     """Remove the secrets that nothing is sealed by any more, and yield each path; raises Problem `state-unwritable`."""
-    with as_owner(places):
+    with as_owner(places), exchanging(places):  # or a candidate that is promoted now is seen in neither place
         texts = [load(path, SIZE_LIMIT) for path in (places.sealed, places.candidate)]
         others = [*kept_aside(places.sealed), *kept_aside(places.candidate)]
     try:

@@ -20,7 +20,7 @@ from dpsd.errors import Problem
 from dpsd.places import IDENTITY_SOCKET, Places
 from dpsd.publish import publish
 from dpsd.seal import VERSION, Header, parse_body, parse_seal, render_body, render_header
-from dpsd.sealing import seal
+from dpsd.sealing import forget_keys, seal
 from dpsd.secret import Secret
 from dpsd.settings import CredentialSettings
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
@@ -242,6 +242,26 @@ def test_what_a_newer_program_sealed_is_kept_when_another_one_is_sealed(places: 
     assert seal(places, OTHER, "file").path == places.sealed
     assert Path(f"{places.sealed}.newer-1").read_bytes() == newer
     assert len(open_credential(KEYS, places).keys) == 1
+
+
+def test_only_keys_that_no_seal_needs_are_forgotten(places: Places) -> None:
+    provisioned(places)
+    keys = {name: Path(places.keys, name) for name in ("file.key", "systemd.json")}
+    seal(places, OTHER, "file")
+    whole = Path(places.candidate).read_bytes()
+    Path(places.candidate).write_bytes(whole.replace(b'"file"', b'"systemd"', 1))
+    keys["systemd.json"].touch()
+    assert list(forget_keys(places)) == []
+    Path(places.candidate).write_bytes(whole)
+    assert list(forget_keys(places)) == [str(keys["systemd.json"])] and keys["file.key"].exists()
+
+
+def test_a_seal_that_was_set_aside_keeps_its_key(places: Places) -> None:
+    provisioned(places)
+    forge(places, dpsd_seal=VERSION + 1)
+    seal(places, OTHER, "file")
+    Path(places.keys, "systemd.json").touch()
+    assert list(forget_keys(places)) == []
 
 
 def test_a_candidate_that_made_the_record_takes_the_place_of_the_old_one(places: Places) -> None:
