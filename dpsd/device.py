@@ -78,6 +78,26 @@ def open_device(
     """
     report(Step("reading the configuration"))
     report(Watch({places.candidate_settings: signature(places.candidate_settings)}))
+    config, inputs = _configuration(places, candidate, pair)
+    files = _credential_files(config, places)
+    report(Watch({path: signature(path) for path in [*files, *_programs(config)]}))
+    _check_roots(config, places)
+    public = (config.credential.certificate_file, public_file())
+    inputs |= {path: observe(path, secret=path not in public) for path in files if path != places.candidate}
+    new_seal = candidate and config.credential.store == SEALED and has_seal(places)
+    if new_seal:
+        inputs[places.sealed] = observe(places.candidate, secret=True)
+    if config.credential.token_device is not None:
+        _await_token(config.credential.token_device, patience, report)
+    report(Step("opening the credential"))
+    credential, registration_id = _credential(config, places, new_seal, report)
+    endpoint = str(config.dps.global_endpoint)
+    binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint, serial_number())
+    return Device(config, credential, _payload(config), binding, inputs, board_details(places.state))
+
+
+def _configuration(places: Places, candidate: bool, pair: tuple[str, str] | None) -> tuple[Config, dict[str, Any]]:
+    """Return the configuration, and what its files looked like before they were read."""
     configuration = candidate_configuration(places) if candidate else places.configuration
     paths = [*places.configuration, *configuration_files(places.configuration)]
     inputs = {path: observe(path) for path in paths}
@@ -87,26 +107,18 @@ def open_device(
     if pair is not None:
         files_of = config.credential._replace(certificate_file=pair[0], private_key_file=pair[1])
         config = config._replace(credential=files_of)
-    files = _credential_files(config, places)
-    report(Watch({path: signature(path) for path in [*files, *_programs(config)]}))
-    _check_roots(config, places)
-    public = (config.credential.certificate_file, public_file())
-    inputs |= {path: observe(path, secret=path not in public) for path in files if path != places.candidate}
-    candidate = candidate and config.credential.store == SEALED and has_seal(places)
-    if candidate:
-        inputs[places.sealed] = observe(places.candidate, secret=True)
-    if config.credential.token_device is not None:
-        _await_token(config.credential.token_device, patience, report)
-    report(Step("opening the credential"))
-    credential = (open_candidate if candidate else open_credential)(config.credential, places)
+    return config, inputs
+
+
+def _credential(config: Config, places: Places, new_seal: bool, report: Report) -> tuple[Credential, str]:
+    """Return the credential, opened, as agents will be told of it, and the id to register."""
+    credential = (open_candidate if new_seal else open_credential)(config.credential, places)
     credential = credential._replace(authentication=told(credential, config.outputs, places))
     registration_id = registration_id_of(config, credential)
     if credential.of_group:
         report(Step(GROUP_KEY_WARNING))
         credential = credential.of_device(registration_id)
-    endpoint = str(config.dps.global_endpoint)
-    binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint, serial_number())
-    return Device(config, credential, _payload(config), binding, inputs, board_details(places.state))
+    return credential, registration_id
 
 
 def _check_roots(config: Config, places: Places) -> None:
