@@ -10,7 +10,7 @@ import textwrap
 
 from dpsd.errors import PROBLEMS
 from dpsd.explanations import explain
-from dpsd.journal import message_id
+from dpsd.system.journal import message_id
 
 ENTRY = """\
 -- {id}

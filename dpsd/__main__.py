@@ -1,20 +1,20 @@
-"""The command `dpsd`: the daemon, and the attempt that it starts. Floor 5."""
+"""The command `dpsd`: the daemon, and the attempt that it starts."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from dpsd.door import Arguments, Option, Verb, enter
+from dpsd.dpsctl.arguments import Arguments, Option, Verb, enter
 from dpsd.errors import EXIT_DONE, Problem
-from dpsd.places import CONFIGURATION
+from dpsd.state.places import CONFIGURATION
 
 
 def _daemon(arguments: Arguments) -> int:
-    from dpsd.core_dumps import forbid_core_dumps
-    from dpsd.notify import Notifier
-    from dpsd.ownership import act_as_owner
-    from dpsd.supervisor import Supervisor
+    from dpsd.daemon.supervisor import Supervisor
+    from dpsd.system.notify import Notifier
+    from dpsd.system.owner import act_as_owner
+    from dpsd.system.process import forbid_core_dumps
 
     os.umask(0o077)
     forbid_core_dumps()
@@ -28,9 +28,9 @@ def _daemon(arguments: Arguments) -> int:
 
 def _attempt(arguments: Arguments) -> int:
     """Make one attempt and tell about it on stdout, for the supervisor."""
-    from dpsd.attempt import attempt
-    from dpsd.progress import Event, Failed, encode_event, parse_orders
-    from dpsd.recorded import peek_record
+    from dpsd.provisioning.attempt import attempt
+    from dpsd.provisioning.record_file import peek_record
+    from dpsd.state.messages import Event, Failed, encode_event, parse_orders
 
     def report(event: Event) -> None:
         sys.stdout.buffer.write(encode_event(event))

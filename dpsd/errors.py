@@ -1,4 +1,4 @@
-"""Everything that can go wrong, named. Floor 0.
+"""Everything that can go wrong, named.
 
 There is one exception, `Problem`. What differs between problems is data: `PROBLEMS` gives each code its retry class,
 its exit status and the next thing a person should do. A problem's sentence says what happened this time; whatever in

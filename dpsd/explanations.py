@@ -1,4 +1,4 @@
-"""What each problem means, for people, and what the daemon does next. Floor 0.
+"""What each problem means, for people, and what the daemon does next.
 
 The one source of `dpsctl explain`, of the journal's catalog (`journalctl -x`) and of docs/problems.md. Words only, kept
 apart from `dpsd.errors` so that the resident daemon does not hold them in memory: it never imports this.

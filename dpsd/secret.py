@@ -1,4 +1,4 @@
-"""What cannot be printed: its repr, str and format are a fixed word. Floor 0."""
+"""What cannot be printed: its repr, str and format are a fixed word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed getters over parsed JSON or TOML. Floor 0.
+"""Typed getters over parsed JSON or TOML.
 
 A `Table` knows where it stands, so that an error names the dotted path of the value that is wrong.
 """

@@ -1,4 +1,4 @@
-"""Showing text which came from outside, by one function. Floor 0.
+"""Showing text which came from outside, by one function.
 
 A service's error message, a file name or a certificate's subject ends up in STATUS=, in the journal, on a terminal
 and in JSON. None of these may be steered by it: no second line, no escape sequence, no log priority.

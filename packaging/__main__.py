@@ -6,19 +6,19 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from failure import Failure
+from workshop.dev.failure import Failure
 
 Verb = Callable[[Sequence[str]], int]
 
 # Verb: the module and function that do it, and what it does. Imported only when asked for.
 VERBS = {
-    "demo": ("demo", "demo", "provision a device on the embedded emulator and show each step"),
-    "test": ("checks", "test", "all checks; --full: slow ones, too; other arguments are for pytest alone"),
-    "fuzz": ("fuzz", "fuzz", "feed odd inputs to everything that reads any; TARGET ... --seconds N for some of it"),
-    "deb": ("boot", "build", "build the Debian package"),
-    "boot": ("boot", "boot", "boot a Debian with the package on this terminal: bookworm or trixie"),
-    "simulate": ("simulation", "simulate", "a fleet of 100,000 devices on paper: how fast, by how many requests"),
-    "bench": ("bench", "bench", "measure what it costs, as ratios in one run"),
+    "demo": ("dev.demo", "demo", "provision a device on the embedded emulator and show each step"),
+    "test": ("dev.checks", "test", "all checks; --full: slow ones, too; other arguments are for pytest alone"),
+    "fuzz": ("dev.fuzz", "fuzz", "feed odd inputs to everything that reads any; TARGET ... --seconds N for some of it"),
+    "deb": ("lab.boot", "build", "build the Debian package"),
+    "boot": ("lab.boot", "boot", "boot a Debian with the package on this terminal: bookworm or trixie"),
+    "simulate": ("dev.simulate", "simulate", "a fleet of 100,000 devices on paper: how fast, by how many requests"),
+    "bench": ("bench.bench", "bench", "measure what it costs, as ratios in one run"),
 }
 
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if arguments and arguments[0] in {"-h", "--help", "help"} else 2
     module, function, _ = VERBS[arguments[0]]
     try:
-        verb: Verb = getattr(import_module(module), function)
+        verb: Verb = getattr(import_module(f"workshop.{module}"), function)
         return verb(arguments[1:])
     except Failure as failure:
         print(f"dev: {failure.sentence}", file=sys.stderr)

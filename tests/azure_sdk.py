@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import environments
+from workshop.dev import environments
 
 SECONDS = 60
 """In which a script with the SDK ends."""

@@ -7,10 +7,10 @@ import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-import namespace
 import pytest
 
 from tests import canaries, sweep
+from workshop.dev import namespace
 
 LAB = "needs root and its lab: run ./dev test as root"
 ONE_BY_ONE = ("boot", "package")

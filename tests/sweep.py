@@ -197,7 +197,7 @@ def family(pid: int) -> Iterator[int]:
 
 
 def check_core_limit(pid: int) -> None:
-    """Raise LeakError if a process may be dumped, to a file or to a program (see `dpsd.core_dumps`)."""
+    """Raise LeakError if a process may be dumped, to a file or to a program (see `dpsd.system.process`)."""
     limits = _content(Path(f"/proc/{pid}/limits"))
     if limits and not re.search(rb"^Max core file size +1 +1 ", limits, re.MULTILINE):
         raise LeakError(f"process {pid} may leave a core dump")

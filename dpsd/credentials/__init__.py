@@ -1,14 +1,14 @@
-"""Where a device's credential comes from: a module for each store that `dpsd.stores` lists. Floor 2."""
+"""Where a device's credential comes from: a module for each store that `dpsd.configuration.stores` lists."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
 
+from dpsd.configuration.settings import CredentialSettings
+from dpsd.configuration.stores import STORES
 from dpsd.credentials.credential import Credential
-from dpsd.places import Places
-from dpsd.settings import CredentialSettings
-from dpsd.stores import STORES
+from dpsd.state.places import Places
 
 
 def open_candidate(settings: CredentialSettings, places: Places) -> Credential:

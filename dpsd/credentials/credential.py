@@ -1,4 +1,4 @@
-"""What a credential can do: arm a TLS context, or sign bytes. Floor 2.
+"""What a credential can do: arm a TLS context, or sign bytes.
 
 A credential cannot print itself: whatever holds a secret here shows a fixed word.
 """
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import NamedTuple, Protocol
 
-from dpsd.connection import Authentication
 from dpsd.errors import Problem
 from dpsd.protocol.sas import sign
 from dpsd.secret import Hidden, Secret
+from dpsd.state.connection import Authentication
 from dpsd.text import printable
 
 _DATE = "%Y-%m-%d %H:%M UTC"

@@ -1,4 +1,4 @@
-"""A credential in memory: checked, and opened without a file that others could read. Floor 2."""
+"""A credential in memory: checked, and opened without a file that others could read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from dpsd.connection import Authentication
+from dpsd.credentials.certificate import parse_leaf
 from dpsd.credentials.credential import Credential, Leaf, Material
-from dpsd.credentials.symmetric_files import decode_key, of_decoded
-from dpsd.credentials.x509_certificate import parse_leaf
+from dpsd.credentials.symmetric import decode_key, of_decoded
 from dpsd.credentials.x509_files import check_not_encrypted, load_pair
 from dpsd.errors import Problem
 from dpsd.secret import Secret
+from dpsd.state.connection import Authentication
 from dpsd.text import printable
 
 __all__ = ["Material", "check_material", "open_material"]

@@ -1,4 +1,4 @@
-"""A certificate with its chain and its private key from a PKCS#12 file. Floor 2."""
+"""A certificate with its chain and its private key from a PKCS#12 file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
-from dpsd.child import in_child
 from dpsd.credentials.credential import Material
 from dpsd.errors import Problem
-from dpsd.seal import parse_body, render_body
+from dpsd.keys.seal import parse_body, render_body
 from dpsd.secret import Secret
+from dpsd.system.process import in_child
 from dpsd.text import printable
 
 TIME_LIMIT = 20

@@ -1,26 +1,26 @@
-"""A credential that is encrypted for this device, under a key that only its key source has. Floor 2."""
+"""A credential that is encrypted for this device, under a key that only its key source has."""
 
 from __future__ import annotations
 
 import os
 from typing import NamedTuple
 
-from dpsd.board import serial_number
-from dpsd.cipher import decrypt
-from dpsd.connection import Authentication
+from dpsd.configuration.settings import CredentialSettings
 from dpsd.credentials.credential import Credential, Material
 from dpsd.credentials.material import open_material
-from dpsd.durable import load
 from dpsd.errors import Problem
+from dpsd.keys.cipher import decrypt
 from dpsd.keys.client import ask
 from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
+from dpsd.keys.seal import NONCE_SIZE, SIZE_LIMIT, Header, NewerSealError, Seal, parse_body, parse_seal
 from dpsd.keys.sources import derive
-from dpsd.places import Places
-from dpsd.record import same_board
-from dpsd.seal import NONCE_SIZE, SIZE_LIMIT, Header, NewerSealError, Seal, parse_body, parse_seal
 from dpsd.secret import Secret
-from dpsd.settings import CredentialSettings
 from dpsd.shape import ShapeError
+from dpsd.state.connection import Authentication
+from dpsd.state.places import Places
+from dpsd.state.record import same_board
+from dpsd.system.board import serial_number
+from dpsd.system.files import load
 from dpsd.text import printable
 
 STORE = "sealed"

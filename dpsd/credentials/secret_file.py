@@ -1,4 +1,4 @@
-"""Opening a file that holds a secret. Floor 2.
+"""Opening a file that holds a secret.
 
 Opened once, never through a link, and judged by its descriptor: a regular file with one name, of root or of the user
 dpsd runs as, readable by nobody else but the group dpsd. The rule is "nothing wider", not an exact mode.

@@ -1,4 +1,4 @@
-"""An X.509 certificate with its chain, and its private key, from two PEM files. Floor 2."""
+"""An X.509 certificate with its chain, and its private key, from two PEM files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 import ssl
 from typing import NamedTuple
 
-from dpsd.connection import Authentication
+from dpsd.configuration.settings import CredentialSettings
+from dpsd.credentials.certificate import MISMATCHES, SIZE_LIMIT, load_leaf
 from dpsd.credentials.credential import Credential, Leaf
 from dpsd.credentials.secret_file import open_secret
-from dpsd.credentials.x509_certificate import MISMATCHES, SIZE_LIMIT, load_leaf
 from dpsd.errors import Problem
-from dpsd.places import Places
-from dpsd.settings import CredentialSettings
+from dpsd.state.connection import Authentication
+from dpsd.state.places import Places
 from dpsd.text import printable
 
 _ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")

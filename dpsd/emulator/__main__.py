@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dpsd import __version__
-from dpsd.emulator import faults, switches
+from dpsd.emulator import switches
 from dpsd.emulator.server import DEFAULT_HUBS, Emulator, HubAddress, Settings
 from dpsd.emulator.switches import Switches
+from dpsd.emulator.wire import faults
 from dpsd.errors import EXIT_CONFIGURATION, EXIT_DONE, EXIT_UNAVAILABLE, EXIT_USAGE
 from dpsd.shape import ShapeError, Table, parse_object
 from dpsd.text import printable

@@ -18,13 +18,13 @@ from typing import Any, NamedTuple, TextIO
 
 from OpenSSL import SSL
 
-from dpsd.emulator.directory import Directory
-from dpsd.emulator.enrollments import Enrollments, merge, parse_enrollments
+from dpsd.emulator.dps.enrollments import Enrollments, merge, parse_enrollments
 from dpsd.emulator.events import EventLog
-from dpsd.emulator.faults import parse_faults
-from dpsd.emulator.session import Session, Surroundings
+from dpsd.emulator.files.directory import Directory
 from dpsd.emulator.switches import Switches
-from dpsd.emulator.tls_stream import Offer, open_context
+from dpsd.emulator.wire.faults import parse_faults
+from dpsd.emulator.wire.session import Session, Surroundings
+from dpsd.emulator.wire.tls import Offer, open_context
 from dpsd.emulator.world import World, device_name
 from dpsd.shape import ShapeError, Table
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptography import x509
 
-from dpsd.emulator.enrollments import Enrollments
+from dpsd.emulator.dps.enrollments import Enrollments
 from dpsd.emulator.switches import Switches
 from dpsd.secret import Secret
 

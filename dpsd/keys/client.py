@@ -1,4 +1,4 @@
-"""Asking the root service dpsd-keys: one connection, one packet, one answer. Floor 2."""
+"""Asking the root service dpsd-keys: one connection, one packet, one answer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from dpsd.errors import Problem
 from dpsd.keys.request import REPLY_LIMIT, Derive, Sign, encode_request, parse_reply
-from dpsd.places import KEYS_SOCKET
 from dpsd.shape import ShapeError
+from dpsd.state.places import KEYS_SOCKET
 
 TIME_LIMIT = 30
 """Seconds; the service ends itself before."""

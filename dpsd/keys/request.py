@@ -1,4 +1,4 @@
-"""What the daemon asks of the root service dpsd-keys, and the answer: one packet each. Floor 1.
+"""What the daemon asks of the root service dpsd-keys, and the answer: one packet each.
 
 The verbs are fixed and nothing is named by a path. What may be signed has the shape of what DPS and IoT Hub verify, so
 that the firmware's key can be used for nothing else through here: it may be the key of the disk, too.
@@ -11,8 +11,8 @@ import re
 from typing import NamedTuple
 
 from dpsd.errors import Problem, ProtocolError, encode_problem
-from dpsd.progress import parse_problem
 from dpsd.shape import ShapeError, parse_object
+from dpsd.state.messages import parse_problem
 
 SOURCES = ("rpi-firmware", "systemd", "file")
 """The key sources, the strongest first."""

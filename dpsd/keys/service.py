@@ -1,4 +1,4 @@
-"""The root service dpsd-keys: answers one request on its standard input, a socket, and ends. Floor 5.
+"""The root service dpsd-keys: answers one request on its standard input, a socket, and ends.
 
 systemd starts one for each connection, in a sandbox of its own: it alone reaches the firmware's device and the secrets
 of the key sources. It makes, writes and logs nothing.
@@ -14,13 +14,13 @@ import socket
 import struct
 import sys
 
-from dpsd.core_dumps import forbid_core_dumps
+from dpsd.configuration.settings import FIRMWARE_COMMAND
 from dpsd.errors import Problem, ProtocolError
-from dpsd.firmware import FirmwareKey
+from dpsd.keys.firmware import FirmwareKey
 from dpsd.keys.request import REQUEST_LIMIT, Derive, Sign, encode_answer, encode_refusal, parse_request
 from dpsd.keys.sources import derive
-from dpsd.places import KEYS_DIRECTORY
-from dpsd.settings import FIRMWARE_COMMAND
+from dpsd.state.places import KEYS_DIRECTORY
+from dpsd.system.process import forbid_core_dumps
 
 USER = "dpsd"
 TIME_LIMIT = 25

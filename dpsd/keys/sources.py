@@ -1,4 +1,4 @@
-"""The key sources, asked directly: for root, or the owner of a state directory that is not the device's. Floor 2.
+"""The key sources, asked directly: for root, or the owner of a state directory that is not the device's.
 
 Each is one function: HMAC-SHA256 under a key of its own. Nothing is made here but by `prepare`, for a new seal.
 """
@@ -9,15 +9,15 @@ import json
 import os
 from collections.abc import Callable
 
-from dpsd.durable import commit, load, make_folder, set_aside, unusable
+from dpsd.configuration.settings import FIRMWARE_COMMAND
 from dpsd.errors import Problem
-from dpsd.firmware import FirmwareKey
+from dpsd.keys.firmware import FirmwareKey
 from dpsd.keys.request import SOURCES
-from dpsd.machine_id import MACHINE_ID
+from dpsd.keys.systemd_creds import COMMAND, decrypt, encrypt, lasting_machine_id
 from dpsd.protocol.sas import sign
-from dpsd.settings import FIRMWARE_COMMAND
 from dpsd.shape import ShapeError, parse_object
-from dpsd.systemd_creds import COMMAND, decrypt, encrypt, lasting_machine_id
+from dpsd.system.files import commit, load, make_folder, set_aside, unusable
+from dpsd.system.machine_id import MACHINE_ID
 from dpsd.text import printable
 
 FIRMWARE_KEY = 1

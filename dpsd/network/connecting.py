@@ -1,4 +1,4 @@
-"""A session with DPS or an IoT Hub, over whichever transport the configuration allows. Floor 2.
+"""A session with DPS or an IoT Hub, over whichever transport the configuration allows.
 
 With the transport `auto` MQTT's own port comes first, and WebSocket on 443 where nobody has answered there as a TLS
 server: nothing was decided about this device, and a firewall that passes only the web's port looks so. Any other
@@ -13,19 +13,18 @@ import ssl
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from dpsd.alarm import TimeUp
-from dpsd.clock import wall_clock
+from dpsd.configuration.settings import Network
 from dpsd.credentials.credential import Credential, Signer
 from dpsd.errors import Problem
 from dpsd.network.dialing import Dial, make_dial
 from dpsd.network.mqtt import Session
 from dpsd.network.tls import make_context, shake_hands
-from dpsd.progress import Step
 from dpsd.protocol import sas
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.settings import Network
-from dpsd.steps import STEP_LIMIT, Report, step
-from dpsd.transports import Way, ways
+from dpsd.protocol.transports import Way, ways
+from dpsd.state.messages import Step
+from dpsd.system.clock import wall_clock
+from dpsd.system.deadline import STEP_LIMIT, Report, TimeUp, step
 
 if TYPE_CHECKING:
     from dpsd.network.mqtt import Stream

@@ -1,4 +1,4 @@
-"""How the network setting reaches a host: directly, or through the proxy. Floor 2."""
+"""How the network setting reaches a host: directly, or through the proxy."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
+from dpsd.configuration.proxy import Proxy
+from dpsd.configuration.settings import Network
 from dpsd.errors import Problem
 from dpsd.network.resolve import Address, literal, resolve
 from dpsd.network.tcp import connect
 from dpsd.network.tunnel import dig, effective_proxy
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.proxies import Proxy
-from dpsd.settings import Network
-from dpsd.steps import Report, step
+from dpsd.system.deadline import Report, step
 
 _LINK = ("no-interface", "radio-blocked", "no-route")
 """Problems of this board's own end, whatever was to be reached."""
@@ -62,7 +62,7 @@ def _addresses(host: str, report: Report, *, near: bool = False) -> tuple[Addres
 
 def _check_link(near: bool) -> None:
     """Raise what this board's own end has to do with it that the name servers cannot be asked."""
-    from dpsd.network import link  # only where nothing is reached
+    from dpsd.network import diagnosis as link  # only where nothing is reached
 
     link.check_interface()
     if not near:

@@ -1,4 +1,4 @@
-"""Whose certificate it is that was not accepted: asked by one more connection, on which nothing is said. Floor 2.
+"""Whose certificate it is that was not accepted: asked by one more connection, on which nothing is said.
 
 Verification is off there, and no client certificate is shown: whoever answers learns only the name that it was asked
 for before. OpenSSL gives the certificate of a failed handshake to nobody.
@@ -11,9 +11,9 @@ import ssl
 
 from cryptography import x509
 
-from dpsd.alarm import TimeUp
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
+from dpsd.system.deadline import TimeUp
 from dpsd.text import printable
 
 LIMIT = 5

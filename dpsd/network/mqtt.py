@@ -1,4 +1,4 @@
-"""One MQTT 3.1.1 session. Floor 2; the only importer of paho, and what hides its versions 1.6 and 2.x.
+"""One MQTT 3.1.1 session. the only importer of paho, and what hides its versions 1.6 and 2.x.
 
 paho is used without its thread, and on a stream that stands already: `Session` turns its callbacks into events and
 waits for the one that is due. Time limits are the caller's (an alarm signal).
@@ -19,8 +19,8 @@ from dpsd.errors import Problem
 from dpsd.network.tcp import connection_problem
 from dpsd.network.tls import TlsSocket, tls_problem
 from dpsd.protocol.identifiers import Endpoint
+from dpsd.protocol.transports import Way
 from dpsd.text import printable
-from dpsd.transports import Way
 
 if TYPE_CHECKING:
     from dpsd.network.websocket import WebSocket  # loaded only where MQTT does not go by itself

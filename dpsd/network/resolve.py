@@ -1,4 +1,4 @@
-"""From a name to addresses, within a time limit and with what went wrong named. Floor 2.
+"""From a name to addresses, within a time limit and with what went wrong named.
 
 The C library's resolver cannot be interrupted: it waits on after a signal, and Python's handler runs only when it is
 done. So a thread of its own asks, and is left behind when the time is over; it ends with the attempt's process.

@@ -1,4 +1,4 @@
-"""A TCP connection to whichever address of a name answers first, with what went wrong named. Floor 2.
+"""A TCP connection to whichever address of a name answers first, with what went wrong named.
 
 As RFC 8305 has it: the addresses are tried one after another, IPv6 and IPv4 in turns, the next one as soon as the last
 one failed or STAGGER seconds after it began; those begun before go on. An address family that swallows packets costs
@@ -116,7 +116,7 @@ def _verdict(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[
     telling = [error for error in errors if error.errno not in _UNROUTED]
     if telling:
         return connection_problem(endpoint, min(telling, key=_silence))
-    from dpsd.network import link  # only where nothing is reached
+    from dpsd.network import diagnosis as link  # only where nothing is reached
 
     try:
         link.check_interface()

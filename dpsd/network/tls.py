@@ -1,4 +1,4 @@
-"""TLS with DPS or a hub, with what went wrong named. Floor 2.
+"""TLS with DPS or a hub, with what went wrong named.
 
 TLS 1.2 at least, the host name checked, SNI sent. The context is built from PROTOCOL_TLS_CLIENT rather than by
 create_default_context, which demands key usage extensions of private authorities on Python 3.13 but not on 3.11: the

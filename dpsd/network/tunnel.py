@@ -1,4 +1,4 @@
-"""Through a proxy: HTTP CONNECT by the standard library, SOCKS5 by PySocks. Floor 2; the only importer of socks.
+"""Through a proxy: HTTP CONNECT by the standard library, SOCKS5 by PySocks. the only importer of socks.
 
 A proxy's password is read from its file when it is needed, and held by nobody. What a proxy says is shown as a number
 only: its words may repeat what it was sent.
@@ -14,10 +14,10 @@ import socket
 import urllib.request
 from typing import Any
 
+from dpsd.configuration.proxy import ENVIRONMENT, HTTP, Proxy, parse_proxy
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.proxies import ENVIRONMENT, HTTP, Proxy, parse_proxy
 from dpsd.text import printable
 
 ANSWER_LIMIT = 20

@@ -1,4 +1,4 @@
-"""MQTT's bytes over WebSocket, for paho to use like a socket. Floor 2; the bytes are `protocol.websocket`'s.
+"""MQTT's bytes over WebSocket, for paho to use like a socket. the bytes are `protocol.websocket`'s.
 
 paho has a WebSocket of its own, which is not used: it answers a ping with an unmasked frame, upon which a server must
 end the connection (RFC 6455, section 5.1), it does not tell the status of a refused upgrade, and 1.6 and 2.x differ.
@@ -17,6 +17,7 @@ from dpsd.errors import Problem, ProtocolError
 from dpsd.network.tcp import connection_problem
 from dpsd.network.tls import TlsSocket, issuer_of, tls_problem
 from dpsd.protocol.identifiers import Endpoint
+from dpsd.protocol.transports import WEBSOCKET_PORT
 from dpsd.protocol.websocket import (
     BINARY,
     CLOSE,
@@ -31,7 +32,6 @@ from dpsd.protocol.websocket import (
     parse_answer,
 )
 from dpsd.text import printable
-from dpsd.transports import WEBSOCKET_PORT
 
 SEND_LIMIT = 5
 """Seconds that a frame may wait for a peer that does not read."""

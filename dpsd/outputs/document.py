@@ -1,10 +1,10 @@
-"""connection.json. Floor 2."""
+"""connection.json."""
 
 from __future__ import annotations
 
 import json
 
-from dpsd.connection import Connection, encode_connection
+from dpsd.state.connection import Connection, encode_connection
 
 
 def render_document(connection: Connection) -> bytes:

@@ -1,9 +1,9 @@
-"""connection.env: for systemd's EnvironmentFile= and for a shell, which both read single quotes alike. Floor 2."""
+"""connection.env: for systemd's EnvironmentFile= and for a shell, which both read single quotes alike."""
 
 from __future__ import annotations
 
-from dpsd.connection import Connection
 from dpsd.errors import Problem
+from dpsd.state.connection import Connection
 
 _FORBIDDEN = frozenset("'\"\\` ")
 

@@ -1,4 +1,4 @@
-"""What DPS assigned, checked before anything of it is used. Floor 1.
+"""What DPS assigned, checked before anything of it is used.
 
 Hub name and device id end up in files, environments and MQTT topics of other programs, so whatever the service says
 must be a DNS name and a device id that IoT Hub allows.

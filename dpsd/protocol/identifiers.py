@@ -1,4 +1,4 @@
-"""Names that DPS and IoT Hub give to things, and which of them are allowed. Floor 1.
+"""Names that DPS and IoT Hub give to things, and which of them are allowed.
 
 Sources: registration ids from Microsoft's DPS concepts page (at most 128 characters; letters, digits and `- . _ :`,
 the last one alphanumeric or a dash; case-insensitive), 64 with X.509 because X.520 limits a common name; device ids

@@ -1,4 +1,4 @@
-"""What stands in MQTT CONNECT for DPS and for IoT Hub, in both directions. Floor 1.
+"""What stands in MQTT CONNECT for DPS and for IoT Hub, in both directions.
 
 Source: Microsoft's "Communicate with DPS using MQTT" and "Communicate with IoT Hub using MQTT" pages. The DPS
 username has no `?` before its parameters, the hub's has `/?`; mixing them up is refused with CONNACK 5.

@@ -1,4 +1,4 @@
-"""The `k=v&k=v` form that MQTT topics and usernames carry. Floor 1."""
+"""The `k=v&k=v` form that MQTT topics and usernames carry."""
 
 from __future__ import annotations
 

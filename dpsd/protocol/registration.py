@@ -1,4 +1,4 @@
-"""The registration of one device, as a state machine. Floor 1.
+"""The registration of one device, as a state machine.
 
     NEW --start--> SUBSCRIBING --subscribed--> REQUESTING --received--> WAITING --waited--> REQUESTING ...
                                                    |
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from dpsd.errors import Problem, ProtocolError, Retry
 from dpsd.protocol import dps
 from dpsd.protocol.assignment import Assignment, parse_assignment
-from dpsd.protocol.error_codes import FAILED, REFUSED, exact_hint
+from dpsd.protocol.dps import FAILED, REFUSED, exact_hint
 from dpsd.text import printable
 
 POLL_DEFAULT = 3

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt. Floor 1; randomness comes in as an argument.
+"""How long to wait before the next attempt. randomness comes in as an argument.
 
 A wait is the least that is allowed, the service's own retry-after or the class's shortest, and full jitter on top: a
 uniform draw below a ceiling that doubles with every failure in a row. So devices that failed together, or were told

@@ -1,4 +1,4 @@
-"""Shared access signatures: the text that is signed and the token built around a signature. Floor 1.
+"""Shared access signatures: the text that is signed and the token built around a signature.
 
 Source: Microsoft's "Control access to DPS" and "symmetric key attestation" pages. What is signed is the token's
 literal `sr` (percent-encoded, slashes too), a newline, and the expiry in whole seconds since 1970. A verifier must use

@@ -1,4 +1,4 @@
-"""WebSocket as a client speaks it, as bytes and values. Floor 1.
+"""WebSocket as a client speaks it, as bytes and values.
 
 Source: RFC 6455, sections 4.1 and 4.2.2 (opening handshake) and 5 (frames). Frames and MQTT packets need not coincide:
 a frame's data is given out as it comes, so that its length, which the server chooses, costs no memory.

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import deb
-import places
 import pytest
-import roots
-from machine import Machine, install
-from network import Network
 
 from tests.boot.first_boot import FirstBoot, observe
 from tests.boot.inspection import inspect
 from tests.boot.lab import Device, Emulator, Layers, add_agents, add_names
+from workshop.debian import deb, roots
+from workshop.dev import places
+from workshop.lab.machine import Machine, install
+from workshop.lab.network import Network
 
 
 @pytest.fixture(scope="session", params=roots.RELEASES)

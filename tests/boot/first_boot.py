@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from machine import Machine, eventually
-
 from tests.boot.lab import READY, Emulator, put
+from workshop.lab.machine import Machine, eventually
 
 STATE = "/var/lib/dpsd"
 PUBLISHED = (f"{STATE}/connection.json", f"{STATE}/connection.env")

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from machine import Machine
-
 from tests import canaries, sweep
 from tests.boot.lab import daemon_group, group_id, user_id
+from workshop.lab.machine import Machine
 
 STATE, RUNTIME, KEYS, IMPORTS = "var/lib/dpsd", "run/dpsd", "var/lib/dpsd-keys", "var/lib/dpsd-import"
 SAID = (

@@ -12,11 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from failure import Failure
-from machine import Machine, eventually
-from network import Network
-
 from tests import canaries, sweep
+from workshop.dev.failure import Failure
+from workshop.lab.machine import Machine, eventually
+from workshop.lab.network import Network
 
 Layers = tuple[Path, ...]  # of a disk, the upper one first
 Device = Callable[[Layers], Machine]  # makes a device with such a disk

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from machine import eventually
 
 from tests.boot.first_boot import configure
 from tests.boot.lab import Device, Emulator, Layers
+from workshop.lab.machine import eventually
 
 pytestmark = pytest.mark.root
 

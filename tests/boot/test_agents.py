@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import places
 import pytest
-from machine import Machine, eventually
 
 from tests.boot.first_boot import access
 from tests.boot.lab import READY, WANTS, Device, Emulator, Layers, put
+from workshop.dev import places
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 

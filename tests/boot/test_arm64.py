@@ -8,15 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import computer
-import deb
-import foreign
 import pytest
-import roots
-from command import run
-from failure import Failure
-from machine import install
-from network import Network
 
 from dpsd.errors import PROBLEMS
 from dpsd.protocol.sas import derive_device_key, parse_key
@@ -25,6 +17,12 @@ from tests.boot.lab import daemon_group
 from tests.boot.telling import WANTS, let_tell, write
 from tests.emulator_process import EmulatorProcess
 from tests.unit.bundles import put_folder
+from workshop.debian import deb, foreign, roots
+from workshop.dev.command import run
+from workshop.dev.failure import Failure
+from workshop.lab import computer
+from workshop.lab.machine import install
+from workshop.lab.network import Network
 
 pytestmark = [pytest.mark.root, pytest.mark.full, pytest.mark.timeout(7200)]
 LIMIT = 2400  # seconds for a boot, on a busy host

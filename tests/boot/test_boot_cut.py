@@ -6,10 +6,10 @@ import json
 import time
 
 import pytest
-from machine import Machine, eventually
 
 from tests.boot.first_boot import PUBLISHED, configure, look
 from tests.boot.lab import HUB, Device, Emulator, Layers
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 

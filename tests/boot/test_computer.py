@@ -6,15 +6,14 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-import computer
-import deb
 import pytest
-import roots
-from machine import install
 
 from tests.boot.telling import let_tell, write
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.bundles import put_folder
+from workshop.debian import deb, roots
+from workshop.lab import computer
+from workshop.lab.machine import install
 
 pytestmark = [
     pytest.mark.root,

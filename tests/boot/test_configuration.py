@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from machine import Machine, eventually
 
 from tests.boot.first_boot import configure
 from tests.boot.lab import Device, Emulator, Layers, put
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from machine import Machine, eventually
 
 from tests.boot.first_boot import PUBLISHED, STATE, access, configure, look
 from tests.boot.lab import Device, Emulator, Layers
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from machine import eventually
 
 from tests.boot.lab import Device, Emulator, Layers, put
-from tests.sockets.test_firmware import STAND_IN
+from tests.processes.test_firmware import STAND_IN
+from workshop.lab.machine import eventually
 
 pytestmark = pytest.mark.root
 

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import places
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,14 +20,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509 import load_pem_x509_certificates
-from machine import Machine, eventually
 
-from dpsd.durable import lock
+from dpsd.system.files import lock
 from tests.boot.first_boot import STATE, access, configure
 from tests.boot.inspection import inspect, is_started, processes
 from tests.boot.lab import WANTS, Device, Emulator, Layers, put
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.bundles import put_folder, signed, tgz_of
+from workshop.dev import places
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 PARTITION = "boot/firmware/dpsd"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from machine import Machine, eventually
-from network import Network
 
 from tests.boot.first_boot import PUBLISHED, FirstBoot, look
 from tests.boot.lab import READY, WANTS, Device
+from workshop.lab.machine import Machine, eventually
+from workshop.lab.network import Network
 
 pytestmark = pytest.mark.root
 

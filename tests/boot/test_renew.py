@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from machine import Machine, eventually
 
-from dpsd.emulator.authority import Issued, issue_device, load
+from dpsd.emulator.files.authority import Issued, issue_device, load
 from tests.boot.first_boot import access, configure
 from tests.boot.lab import Device, Emulator, Layers
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 PAIR = ("/etc/dpsd/device.pem", "/etc/dpsd/device.key")

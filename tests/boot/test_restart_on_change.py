@@ -6,11 +6,11 @@ import json
 import time
 
 import pytest
-from machine import Machine, eventually
-from nspawn import run_in
 
 from tests.boot.first_boot import PUBLISHED, configure, look
 from tests.boot.lab import HUB, OTHER_HUB, Device, Emulator, Layers
+from workshop.debian.nspawn import run_in
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 

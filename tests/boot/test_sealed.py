@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from machine import Machine, eventually
 
 from tests.boot.lab import READY, Device, Emulator, Layers, put
-from tests.sockets.test_firmware import STAND_IN
+from tests.processes.test_firmware import STAND_IN
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 SEALED = "var/lib/dpsd/private/credential.sealed"

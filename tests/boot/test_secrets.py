@@ -11,12 +11,12 @@ import signal
 import socket
 
 import pytest
-from machine import Machine, eventually
 
 from tests import sweep
 from tests.boot.first_boot import configure
 from tests.boot.inspection import check_written, inspect, is_started, processes
 from tests.boot.lab import Device, Emulator, Layers
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from machine import Machine, eventually
 
 from tests.boot.lab import READY, Device, Emulator, Layers, put
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 LINES = "LoadCredential=dpsd.certificate\nLoadCredentialEncrypted=dpsd.private_key\n"

@@ -8,16 +8,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import deb
-import places
 import pytest
-import roots
-from failure import Failure
-from machine import Machine, eventually, install
 
-from dpsd.credentials.pkcs11_provider import render_key
+from dpsd.credentials.token_provider import render_key
 from tests.boot.lab import Device, Emulator, Layers, add_names, daemon_group, put, user_id
-from tests.sockets.softhsm import MODULE, PIN, Token
+from tests.processes.softhsm import MODULE, PIN, Token
+from workshop.debian import deb, roots
+from workshop.dev import places
+from workshop.dev.failure import Failure
+from workshop.lab.machine import Machine, eventually, install
 
 pytestmark = pytest.mark.root
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-import places
 import pytest
-from machine import Machine
 
 from tests.boot.lab import Device, Layers
+from workshop.dev import places
+from workshop.lab.machine import Machine
 
 pytestmark = pytest.mark.root
 

@@ -7,14 +7,14 @@ import re
 import time
 from pathlib import Path
 
-import deb
 import pytest
-from machine import Machine, eventually
 
 from dpsd.errors import PROBLEMS
 from dpsd.explanations import MEANINGS
 from tests.boot.first_boot import configure
 from tests.boot.lab import READY, Device, Emulator, Layers
+from workshop.debian import deb
+from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
 

@@ -11,31 +11,33 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import places
 import pytest
 
-from dpsd import dpsctl, errors
-from dpsd.config import Effective, Layer, parse_config
-from dpsd.connection import Authentication, Connection, Mqtt
-from dpsd.door import COMMON_OPTIONS
-from dpsd.emulator.enrollments import parse_enrollments
-from dpsd.emulator.faults import parse_faults
+from dpsd import errors
+from dpsd.configuration.merge import Effective, Layer, parse_config
+from dpsd.configuration.settings import REQUIRED, SETTINGS
+from dpsd.configuration.stores import STORES
+from dpsd.dpsctl import __main__ as dpsctl
+from dpsd.dpsctl.arguments import COMMON_OPTIONS
+from dpsd.emulator.dps.enrollments import parse_enrollments
 from dpsd.emulator.switches import Switches
+from dpsd.emulator.wire.faults import parse_faults
 from dpsd.errors import PROBLEMS
 from dpsd.explanations import FOLLOWS, explain
 from dpsd.keys.request import SOURCES
 from dpsd.outputs import FORMATS
-from dpsd.places import CONFIGURATION, IDENTITY_SOCKET, Places
-from dpsd.protocol.error_codes import FAILED, REFUSED
+from dpsd.protocol.dps import FAILED, REFUSED
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.settings import REQUIRED, SETTINGS
 from dpsd.shape import Table
-from dpsd.stores import STORES
+from dpsd.state.connection import Authentication, Connection, Mqtt
+from dpsd.state.places import CONFIGURATION, IDENTITY_SOCKET, Places
+from tests.unit.test_floors import FLOORS
+from workshop.dev import places
 
 DOCS = places.CHECKOUT / "docs"
 README = places.CHECKOUT / "README.md"
 PROBLEMS_PAGE = (DOCS / "problems.md").read_text().replace("`", "")
-TREE = (DOCS / "architecture.md").read_text().partition("## The tree")[2].partition("## ")[0]
+ARCHITECTURE = (DOCS / "architecture.md").read_text()
 PAGES = {name: (DOCS / "man" / name).read_text() for name in ("dpsd.8", "dpsctl.1", "dpsd.toml.5")}
 TEXTS = [README, places.CHECKOUT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 REQUIRED_BY_TYPE = {
@@ -260,21 +262,9 @@ def test_the_threat_model_has_every_store_and_for_each_the_same_attackers() -> N
     assert all(attackers == first for attackers in others)
 
 
-def test_the_tree_names_every_module() -> None:
-    package = places.CHECKOUT / "dpsd"
-    inner = [folder for folder in package.iterdir() if (folder / "__init__.py").exists() and folder.name != "emulator"]
-    modules = [path.name for folder in (package, *inner) for path in folder.glob("*.py")]
-    named = re.findall(r"[\w.]+\.py", TREE)
-    assert sorted(name for name in modules if name != "__init__.py") == sorted(named)
-    assert {f"{folder.name}/" for folder in inner} <= set(TREE.split())
-
-
-def test_the_tree_stands_in_the_floors_that_the_modules_say() -> None:
-    floors = re.split(r"\n(?=.* floor \d: )", TREE)[1:]
-    assert len(floors) == 6
-    for number, modules in enumerate(floors):
-        for name in re.findall(r"\w+\.py", "".join(re.findall(r"^ {6}\w.*", modules, re.MULTILINE))):
-            assert f"Floor {number}" in (places.CHECKOUT / "dpsd" / name).read_text(), name
+def test_the_documents_say_what_each_folder_is_for_in_the_order_of_the_floors() -> None:
+    rooms = re.findall(r"^\| `(\w+)(?:\.py)?`", ARCHITECTURE, re.MULTILINE)
+    assert rooms == [room for row in FLOORS for room in row]
 
 
 def test_commands_in_the_documents_exist() -> None:
@@ -292,7 +282,7 @@ def test_verbs_of_dev_in_the_documents_exist() -> None:
 
 def test_documents_that_hints_name_are_on_the_device() -> None:
     shipped = {Path(line).name for line in (places.CHECKOUT / "debian/dpsd.docs").read_text().split()}
-    said = "".join(path.read_text() for path in (places.CHECKOUT / "dpsd").glob("*.py"))
+    said = "".join(path.read_text() for path in (places.CHECKOUT / "dpsd").rglob("*.py"))
     named = re.findall(r"/usr/share/doc/dpsd/([\w.]+)", said)
     assert named and set(named) <= shipped
     assert not [kind.hint for kind in PROBLEMS.values() if re.search(r"(?<![/\w])docs/", kind.hint)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dpsd.emulator.allocation import Allocation, AllocationError, allocate
+from dpsd.emulator.dps.allocation import Allocation, AllocationError, allocate
 from tests.emulator.worlds import group_key, world
 
 

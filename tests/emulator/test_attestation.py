@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from dpsd.emulator import authority
-from dpsd.emulator.attestation import KEY_CACHE_SECONDS, Credential, RequestError, authenticate
-from dpsd.emulator.authority import EXPIRED, NOT_YET, Issued
+from dpsd.emulator.dps.attestation import KEY_CACHE_SECONDS, Credential, RequestError, authenticate
+from dpsd.emulator.files import authority
+from dpsd.emulator.files.authority import EXPIRED, NOT_YET, Issued
 from dpsd.emulator.world import World
 from dpsd.protocol.sas import derive_device_key
 from dpsd.secret import Secret

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from dpsd.emulator.attestation import Credential
-from dpsd.emulator.dps_service import ASSIGNING_SECONDS, DpsConversation
-from dpsd.emulator.packets import Connect
-from dpsd.emulator.steps import ACCEPTED, NOT_AUTHORIZED, Answer, HangUp, Pause, Step
+from dpsd.emulator.dps.attestation import Credential
+from dpsd.emulator.dps.conversation import ASSIGNING_SECONDS, DpsConversation
+from dpsd.emulator.dps.steps import ACCEPTED, NOT_AUTHORIZED, Answer, HangUp, Pause, Step
+from dpsd.emulator.wire.packets import Connect
 from dpsd.emulator.world import World
 from dpsd.errors import ProtocolError
 from dpsd.protocol.dps import REPLY_FILTER

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from dpsd.emulator import authority
-from dpsd.emulator.enrollments import ClientCertificates, Reprovision, merge, parse_enrollments
+from dpsd.emulator.dps.enrollments import ClientCertificates, Reprovision, merge, parse_enrollments
+from dpsd.emulator.files import authority
 from dpsd.shape import ShapeError, Table
 from tests.emulator.worlds import KEY, group_key, group_x509, individual_key, individual_x509, world
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from dpsd.emulator import faults as language
-from dpsd.emulator.deeds import DEEDS, MOMENTS
-from dpsd.emulator.faults import Faults, Moment, parse_faults
-from dpsd.emulator.spoil import altered, pieces
-from dpsd.emulator.steps import Answer
+from dpsd.emulator.dps.steps import Answer
+from dpsd.emulator.wire import faults as language
+from dpsd.emulator.wire.deeds import DEEDS, MOMENTS
+from dpsd.emulator.wire.faults import Faults, Moment, parse_faults
+from dpsd.emulator.wire.spoil import altered, pieces
 from dpsd.protocol.dps import Reply
 from dpsd.shape import ShapeError, Table
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dpsd.emulator.deeds import MOMENTS, UPGRADE
+from dpsd.emulator.wire.deeds import MOMENTS, UPGRADE
 from tests.emulator.device import Device, connect_packet, packet, publish_packet, string, subscribe_packet
 from tests.emulator.registering import POLL, REGISTER, REPLIES, at_dps, open_device, register
 from tests.emulator_process import EmulatorProcess

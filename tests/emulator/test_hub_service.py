@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from dpsd.emulator import authority
-from dpsd.emulator.attestation import Credential
-from dpsd.emulator.authority import EXPIRED
-from dpsd.emulator.certificates import thumbprints
-from dpsd.emulator.hub_service import HubConversation
-from dpsd.emulator.packets import Connect, Will
-from dpsd.emulator.steps import ACCEPTED, NOT_AUTHORIZED, Event, Message
+from dpsd.emulator.dps.attestation import Credential
+from dpsd.emulator.dps.steps import ACCEPTED, NOT_AUTHORIZED, Event, Message
+from dpsd.emulator.files import authority
+from dpsd.emulator.files.authority import EXPIRED
+from dpsd.emulator.files.certificates import thumbprints
+from dpsd.emulator.hub.conversation import HubConversation
+from dpsd.emulator.wire.packets import Connect, Will
 from dpsd.emulator.world import Authentication, Authorities, Device, Keys, Thumbprints, World
 from dpsd.errors import ProtocolError
 from dpsd.protocol.login import HubLogin

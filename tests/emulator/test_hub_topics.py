@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsd.emulator import hub_topics
-from dpsd.emulator.hub_topics import Telemetry, TwinGet, TwinPatch, TwinReply, encode_twin_reply_topic
 from dpsd.errors import ProtocolError
+from dpsd.protocol import hub as hub_topics
+from dpsd.protocol.hub import Telemetry, TwinGet, TwinPatch, TwinReply, encode_twin_reply_topic
 from dpsd.protocol.query import encode_query, parse_query
 from tests.unit.examples import ANY_TEXT
 

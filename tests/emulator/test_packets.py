@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsd.emulator.packets import (
+from dpsd.emulator.wire.packets import (
     PACKET_LIMIT,
     ConnAck,
     Connect,

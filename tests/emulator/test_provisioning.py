@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from dpsd.emulator import authority
-from dpsd.emulator.attestation import authenticate
-from dpsd.emulator.enrollments import parse_enrollments
-from dpsd.emulator.provisioning import provision
+from dpsd.emulator.dps.attestation import authenticate
+from dpsd.emulator.dps.enrollments import parse_enrollments
+from dpsd.emulator.dps.provisioning import provision
+from dpsd.emulator.files import authority
 from dpsd.emulator.world import Device, Keys, Registration, Thumbprints, World
 from dpsd.shape import Table
 from tests.emulator.worlds import (

@@ -9,9 +9,9 @@ from typing import Any
 
 from cryptography import x509
 
-from dpsd.emulator.attestation import Credential
-from dpsd.emulator.authority import Issued
-from dpsd.emulator.enrollments import parse_enrollments
+from dpsd.emulator.dps.attestation import Credential
+from dpsd.emulator.dps.enrollments import parse_enrollments
+from dpsd.emulator.files.authority import Issued
 from dpsd.emulator.switches import Switches
 from dpsd.emulator.world import World
 from dpsd.protocol.login import DpsLogin

@@ -8,13 +8,13 @@ import textwrap
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dpsd.bundle import Bundle, Files
-from dpsd.bundle_content import material_of
+from dpsd.configuration.settings import CredentialSettings
 from dpsd.credentials import open_credential
-from dpsd.fleet_signature import check_sums
+from dpsd.importing.bundle import Bundle, Files
+from dpsd.importing.content import material_of
+from dpsd.importing.signature import check_sums
 from dpsd.network.tls import make_context
 from dpsd.protocol.identifiers import check_registration_id
-from dpsd.settings import CredentialSettings
 from tests.fuzz.endings import problems
 from tests.fuzz.files import put
 from tests.unit.authority import make_certificate, pem_of, pem_of_key

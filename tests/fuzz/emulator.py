@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from cryptography import x509
 
-from dpsd.emulator import certificates, hub_topics
-from dpsd.emulator.enrollments import merge, parse_enrollments
-from dpsd.emulator.faults import parse_faults
-from dpsd.emulator.packets import Framing
+from dpsd.emulator.dps.enrollments import merge, parse_enrollments
+from dpsd.emulator.files import certificates
+from dpsd.emulator.wire.faults import parse_faults
+from dpsd.emulator.wire.packets import Framing
 from dpsd.errors import ProtocolError
 from dpsd.protocol import dps
+from dpsd.protocol import hub as hub_topics
 from dpsd.shape import ShapeError, Table, parse_object
 from tests.fuzz.credentials import NOW
 from tests.fuzz.endings import refusing

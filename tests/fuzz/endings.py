@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 
 from dpsd.errors import Problem, encode_problem
-from dpsd.progress import parse_problem
 from dpsd.protocol.retry import delay
 from dpsd.shape import Table
+from dpsd.state.messages import parse_problem
 
 SENTENCE_LIMIT = 1000
 """Characters; what the journal shows of a line."""

@@ -11,21 +11,21 @@ import os
 import shutil
 import tempfile
 
-from dpsd.bundle import NAMES, load_bundle
-from dpsd.config import FAULT_LIMIT, Layer, parse_config
-from dpsd.configuration_files import load_layers
-from dpsd.device import open_device
-from dpsd.door import enter
-from dpsd.dpsctl import VERBS
+from dpsd.configuration.files import load_layers
+from dpsd.configuration.merge import FAULT_LIMIT, Layer, parse_config
+from dpsd.configuration.observed import unchanged
+from dpsd.daemon.history import SIZE_LIMIT, History
+from dpsd.dpsctl.__main__ import VERBS
+from dpsd.dpsctl.arguments import enter
 from dpsd.errors import EXIT_BUG, Problem
-from dpsd.history import SIZE_LIMIT, History
-from dpsd.inputs import unchanged
-from dpsd.places import Places
-from dpsd.progress import Done, Failed, Registered, encode_event, encode_orders, parse_event, parse_orders
+from dpsd.importing.bundle import NAMES, load_bundle
 from dpsd.protocol.dps import PAYLOAD_LIMIT, encode_register_body
-from dpsd.publish import prepare_folders, publish
-from dpsd.recorded import load_record, peek_record
+from dpsd.provisioning.device import open_device
+from dpsd.provisioning.publish import prepare_folders, publish
+from dpsd.provisioning.record_file import load_record, peek_record
 from dpsd.shape import ShapeError
+from dpsd.state.messages import Done, Failed, Registered, encode_event, encode_orders, parse_event, parse_orders
+from dpsd.state.places import Places
 from tests.fuzz.endings import check_line, check_shown, problems, refusing
 from tests.unit.examples import DEVICE_KEY
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from dpsd.connection import Connection, encode_connection, parse_connection
+from dpsd.configuration.settings import SETTINGS
 from dpsd.errors import Problem, ProtocolError
-from dpsd.link_watch import has_new_route
 from dpsd.outputs import FORMATS
 from dpsd.protocol import dps
 from dpsd.protocol.assignment import Assignment, check_allowed, parse_assignment
@@ -16,10 +15,11 @@ from dpsd.protocol.login import HubLogin, parse_login
 from dpsd.protocol.query import encode_query, parse_query
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait, poll_delay
 from dpsd.protocol.sas import parse_key, parse_token
-from dpsd.settings import SETTINGS
 from dpsd.shape import ShapeError, Table, parse_object
+from dpsd.state.connection import Connection, encode_connection, parse_connection
+from dpsd.system.routes import has_new_route
+from dpsd.system.time_sync import moment_of
 from dpsd.text import LIMIT, printable
-from dpsd.time_sync import moment_of
 from tests.fuzz.endings import check_line, check_shown, problems, refusing
 from tests.unit.examples import CONNECTION
 

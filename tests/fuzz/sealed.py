@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import os
 
-from dpsd.cipher import encrypt
 from dpsd.credentials.material import check_material
 from dpsd.credentials.sealed import derived, unseal
-from dpsd.durable import make_folder
 from dpsd.errors import PROBLEMS, ProtocolError
+from dpsd.keys.cipher import encrypt
 from dpsd.keys.request import encode_request, parse_reply, parse_request
-from dpsd.places import Places
-from dpsd.plaintext import from_text
-from dpsd.seal import Header, render_header
+from dpsd.keys.seal import Header, render_header
+from dpsd.sealing.plaintext import from_text
 from dpsd.shape import ShapeError
+from dpsd.state.places import Places
+from dpsd.system.files import make_folder
 from tests.fuzz.credentials import UNUSABLE
 from tests.fuzz.endings import problems, refusing
 from tests.fuzz.files import places

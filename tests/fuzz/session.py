@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Any
 
+from dpsd.configuration.proxy import HTTP, SOCKS5, Proxy
 from dpsd.errors import ProtocolError
 from dpsd.network.mqtt import Session
 from dpsd.network.tls import make_context, shake_hands
@@ -21,9 +22,8 @@ from dpsd.network.tunnel import dig
 from dpsd.network.websocket import WebSocket, upgrade
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
+from dpsd.protocol.transports import MQTT, WEBSOCKET, Way
 from dpsd.protocol.websocket import parse_answer
-from dpsd.proxies import HTTP, SOCKS5, Proxy
-from dpsd.transports import MQTT, WEBSOCKET, Way
 from tests.fuzz.credentials import good
 from tests.fuzz.endings import problems, refusing
 from tests.fuzz.files import put

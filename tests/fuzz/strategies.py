@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from dpsd.settings import SETTINGS
+from dpsd.configuration.settings import SETTINGS
 from tests.fuzz.targets import seeds
 from tests.unit.examples import ANY_TEXT, JSON_VALUES
 

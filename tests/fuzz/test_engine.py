@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fuzz
 import pytest
-from failure import Failure
 
 from tests.fuzz.targets import TARGETS
+from workshop.dev import fuzz
+from workshop.dev.failure import Failure
 
 LOG = """\
 #12\tINITED cov: 13 ft: 74 corp: 23/336b exec/s: 0 rss: 81Mb

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dpsd.configuration_files import SIZE_LIMIT
+from dpsd.configuration.files import SIZE_LIMIT
 from dpsd.protocol.dps import PAYLOAD_LIMIT
 from tests.fuzz.targets import TARGETS
 

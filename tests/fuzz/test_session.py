@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from dpsd.emulator.authority import issue_authority, issue_server
+from dpsd.emulator.files.authority import issue_authority, issue_server
 from dpsd.network.mqtt import Session
 from dpsd.network.tls import make_context, shake_hands
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.transports import MQTT, Way
+from dpsd.protocol.transports import MQTT, Way
 from tests.fuzz.endings import problems
 from tests.fuzz.network import FROM_DPS
 from tests.fuzz.session import FROM_MQTT, converse, session_on, wired

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import deb
-import places
 import pytest
-import roots
+
+from workshop.debian import deb, roots
+from workshop.dev import places
 
 
 def test_a_new_root_replaces_earlier_ones_of_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

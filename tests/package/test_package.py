@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import deb
-import places
 import pytest
-from command import run
 
 import dpsd
+from workshop.debian import deb
+from workshop.dev import places
+from workshop.dev.command import run
 
 pytestmark = pytest.mark.root
 

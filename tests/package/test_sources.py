@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import sources
-from failure import Failure
+
+from workshop.debian import sources
+from workshop.dev.failure import Failure
 
 ONE_LINE = """\
 # deb http://commented.example/debian bookworm main

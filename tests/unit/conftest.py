@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from dpsd.places import Places
-from dpsd.publish import prepare_folders
+from dpsd.provisioning.publish import prepare_folders
+from dpsd.state.places import Places
 
 settings.register_profile("unit", deadline=None, max_examples=60, database=None)
 settings.load_profile("unit")

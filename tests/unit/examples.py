@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from dpsd.connection import Authentication, Connection, Mqtt
 from dpsd.errors import Problem
-from dpsd.record import Binding, Record
+from dpsd.state.connection import Authentication, Connection, Mqtt
+from dpsd.state.record import Binding, Record
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 GROUP_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw=="

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from dpsd import dpsctl
-from dpsd.door import enter
+from dpsd.dpsctl import __main__ as dpsctl
+from dpsd.dpsctl.arguments import enter
 from dpsd.errors import PROBLEMS, Retry
 from dpsd.explanations import FOLLOWS, MEANINGS, explain
-from dpsd.journal import message_id
+from dpsd.system.journal import message_id
 from tests.unit.examples import CHECKOUT
 
 

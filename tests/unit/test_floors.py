@@ -1,6 +1,6 @@
-"""The floors of docs/architecture.md: which module may import which, and what the resident daemon may load.
+"""The floors of docs/architecture.md: a folder is a floor, and imports only from the rows above its own.
 
-A module's docstring says its floor, and nothing else does.
+What the resident daemon may load is tested here too, and which module may import a foreign package.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import functools
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,45 +18,53 @@ import pytest
 
 from tests.unit.examples import CHECKOUT
 
-SHARED_HANDS = {"dpsd.alarm", "dpsd.child", "dpsd.clock", "dpsd.durable", "dpsd.sysfs"}
-"""What any module of floor 2 may use: time limits, child processes, the clocks, and one way to write and read files and
-the kernel's."""
+FLOORS = [
+    ("errors",),
+    ("text",),
+    ("secret", "shape"),
+    ("explanations",),
+    ("protocol", "state"),
+    ("system", "outputs"),
+    ("configuration",),
+    ("keys",),
+    ("credentials",),
+    ("network",),
+    ("provisioning",),
+    ("daemon", "sealing"),
+    ("importing",),
+    ("dpsctl",),
+    ("emulator",),
+]
+"""The rooms of dpsd: a module for each of the words, else a folder. The command `dpsd`, `__main__`, may import all."""
 
-HANDS = {
-    "dpsd.board_names": {"dpsd.board", "dpsd.hardware_address", "dpsd.machine_id"},  # the names of a board
-    "dpsd.bundle": {"dpsd.archives"},  # one form of a bundle
-    "dpsd.bundle_content": {"dpsd.bundle", "dpsd.credentials"},  # whose files they are, and what they hold
-    "dpsd.credentials": {"dpsd.board", "dpsd.cipher", "dpsd.firmware", "dpsd.keys"},  # a seal is of one board
-    "dpsd.fleet_signature": {"dpsd.bundle"},  # what is signed
-    "dpsd.keys": {"dpsd.firmware", "dpsd.machine_id", "dpsd.systemd_creds"},  # the sources
-    "dpsd.machine_id": {"dpsd.mounts"},  # a transient machine id is a mount
-    "dpsd.network": {"dpsd.credentials", "dpsd.steps"},  # who logs in, and what is told of it
-    "dpsd.systemd_creds": {"dpsd.machine_id"},  # what its secret depends on
-}
-"""Floor 2 has a module, or a package of them, for each thing outside. They do not import each other but for these."""
+PURE = ("errors", "text", "secret", "shape", "explanations", "protocol", "state", "outputs")
+"""Rooms in which nothing opens, waits, or draws lots."""
+PURE_IMPORTS = {
+    "__future__", "base64", "binascii", "collections", "difflib", "enum", "fnmatch", "hmac", "json", "math", "re",
+    "sys", "typing", "urllib",
+}  # fmt: skip
+"""All that they may import from outside."""
+
+SHARED_WITH_EMULATOR = ("errors", "text", "secret", "shape", "protocol")
+"""The emulator sees the words and the protocol, and nothing of the house imports it."""
 
 ONLY_IMPORTERS = {
     "paho": {"dpsd.network.mqtt"},
-    "pyudev": {"dpsd.token_device"},
-    "sdnotify": {"dpsd.notify"},
+    "pyudev": {"dpsd.credentials.token_device"},
+    "sdnotify": {"dpsd.system.notify"},
     "cryptography": {
-        "dpsd.cipher",
+        "dpsd.keys.cipher",
         "dpsd.credentials.pkcs12",
-        "dpsd.credentials.x509_certificate",
-        "dpsd.fleet_signature",
+        "dpsd.credentials.certificate",
+        "dpsd.importing.signature",
         "dpsd.network.issuer",
     },
     "socks": {"dpsd.network.tunnel"},
 }
-PURE = {
-    "__future__", "base64", "binascii", "collections", "difflib", "enum", "fnmatch", "hmac", "json", "math", "re",
-    "sys", "tomli", "tomllib", "typing", "urllib",
-}  # fmt: skip
-"""All that floors 0 and 1 may import from outside; nothing in it opens, waits, or draws lots."""
 
 HEAVY = {
     "argparse", "asyncio", "cryptography", "ctypes", "dataclasses", "hashlib", "hmac", "logging", "paho", "pathlib",
-    "pyudev", "random", "secrets", "ssl", "subprocess", "tempfile", "tomli", "tomllib",
+    "pyudev", "random", "secrets", "ssl", "subprocess", "tempfile", "tomli", "tomllib", "traceback",
 }  # fmt: skip
 """Each costs the resident daemon memory and start-up time. contextlib would be here too, but typing imports it up to
 Python 3.12."""
@@ -69,21 +76,21 @@ def name_of(path: Path) -> str:
 
 
 MODULES = {name_of(path): path for path in sorted((CHECKOUT / "dpsd").rglob("*.py"))}
+HEIGHTS = {room: height for height, row in enumerate(FLOORS) for room in row}
 HOUSE = [name for name in MODULES if not name.startswith("dpsd.emulator")]
-ANNEX = [name for name in MODULES if name.startswith("dpsd.emulator")]
+
+
+def room(module: str) -> str:
+    """The module or folder directly below dpsd that a module is, or is in."""
+    return module.split(".")[1]
+
+
+IN_ROOMS = [name for name in MODULES if name not in ("dpsd", "dpsd.__main__")]
 
 
 @functools.cache
 def syntax(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text())
-
-
-def said_floors(module: str) -> list[int]:
-    return [int(digit) for digit in re.findall(r"\bFloor (\d)", ast.get_docstring(syntax(module)) or "")]
-
-
-FLOORS = {module: floor for module in HOUSE for floor in said_floors(module)}
-PURE_MODULES = [name for name, floor in FLOORS.items() if floor < 2]
 
 
 @functools.cache
@@ -110,48 +117,31 @@ def foreign(module: str) -> set[str]:
     return {name.partition(".")[0] for name in imports(module) if name not in MODULES}
 
 
-def hand(module: str) -> str:
-    """The module or package directly below dpsd that a module is, or is of."""
-    return ".".join(module.split(".")[:2])
+def test_every_room_has_its_floor() -> None:
+    assert {room(module) for module in IN_ROOMS} == HEIGHTS.keys()
 
 
-def beside(module: str) -> set[str]:
-    """The other hands that a module of floor 2 imports."""
-    return {hand(name) for name in own(module) if FLOORS[name] == 2} - {hand(module)}
-
-
-@pytest.mark.parametrize("module", HOUSE)
-def test_a_module_says_its_floor(module: str) -> None:
-    assert len(said_floors(module)) == 1 and FLOORS[module] in range(6)
-
-
-@pytest.mark.parametrize("module", HOUSE)
-def test_a_module_imports_from_no_higher_floor(module: str) -> None:
-    assert own(module) <= FLOORS.keys(), "the emulator is no part of the house"
-    assert [name for name in own(module) if FLOORS[name] > FLOORS[module]] == []
+@pytest.mark.parametrize("module", IN_ROOMS)
+def test_a_module_imports_from_its_own_folder_and_from_lower_floors(module: str) -> None:
+    used = {room(name) for name in own(module) - {"dpsd"}} - {room(module)}
+    assert {name for name in used if HEIGHTS[name] >= HEIGHTS[room(module)]} == set()
 
 
 def test_no_imports_go_in_a_circle() -> None:
     TopologicalSorter({module: own(module) for module in MODULES}).prepare()
 
 
-@pytest.mark.parametrize("module", [name for name, floor in FLOORS.items() if floor == 2])
-def test_a_hand_uses_no_other_hand_but_as_excepted(module: str) -> None:
-    assert beside(module) - SHARED_HANDS <= HANDS.get(hand(module), set())
-
-
-def test_every_exception_is_needed() -> None:
-    used = {(hand(module), other) for module in FLOORS if FLOORS[module] == 2 for other in beside(module)}
-    assert {(one, other) for one, others in HANDS.items() for other in others} <= used
-    assert {other for _, other in used} >= SHARED_HANDS
-
-
-@pytest.mark.parametrize("module", PURE_MODULES)
+@pytest.mark.parametrize("module", [name for name in IN_ROOMS if room(name) in PURE])
 def test_a_pure_module_touches_nothing_outside(module: str) -> None:
     calls = [node.func for node in ast.walk(syntax(module)) if isinstance(node, ast.Call)]
     called = {name.id for name in calls if isinstance(name, ast.Name)}
-    assert foreign(module) <= PURE
+    assert foreign(module) <= PURE_IMPORTS
     assert called & {"open", "print", "input", "exec", "eval", "__import__"} == set()
+
+
+@pytest.mark.parametrize("module", [name for name in IN_ROOMS if room(name) == "emulator"])
+def test_the_emulator_shares_the_words_and_the_protocol(module: str) -> None:
+    assert {room(name) for name in own(module) - {"dpsd"}} <= {*SHARED_WITH_EMULATOR, "emulator"}
 
 
 @pytest.mark.parametrize("package", ONLY_IMPORTERS)
@@ -166,20 +156,14 @@ def test_the_house_imports_no_other_foreign_package() -> None:
     assert strangers == set()
 
 
-@pytest.mark.parametrize("module", ANNEX)
-def test_the_emulator_shares_the_pure_floors_only(module: str) -> None:
-    shared = [name for name in own(module) if name not in ANNEX]
-    assert [name for name in shared if FLOORS[name] > 1] == []
-
-
 def test_the_resident_daemon_loads_nothing_heavy() -> None:
     code = """if True:
         import json, sys
         sys.path.insert(0, sys.argv[1])
-        import dpsd.__main__, dpsd.notify, dpsd.supervisor
+        import dpsd.__main__, dpsd.system.notify, dpsd.daemon.supervisor
         print(json.dumps(sorted(sys.modules)))
     """
     ran = subprocess.run([sys.executable, "-I", "-c", code, CHECKOUT], check=True, capture_output=True)
     loaded = set(json.loads(ran.stdout))
-    assert {"dpsd.supervisor", "dpsd.publish", "sdnotify"} <= loaded
+    assert {"dpsd.daemon.supervisor", "dpsd.provisioning.publish", "sdnotify"} <= loaded
     assert loaded & {*HEAVY, "dpsd.explanations"} == set()

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests import canaries, sweep
-from tests.sockets.board import LIMIT
+from tests.processes.board import LIMIT
 from tests.unit.authority import make_key, pem_of_key
 
 KEY = base64.b64encode(bytes(range(32))).decode()

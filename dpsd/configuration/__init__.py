@@ -1,0 +1,1 @@
+"""From TOML files to one checked configuration: the table of settings, layers, and who may write them."""

@@ -1,0 +1,188 @@
+"""`dpsctl config --image`: what must not be in an image that many boards are made from.
+
+Names are resolved inside of the image as its own kernel would, and nothing outside of it is read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+
+from dpsd.configuration.files import writers_fault
+from dpsd.configuration.merge import Layer, read_layers
+from dpsd.configuration.observed import TEXT_LIMIT, drop_ins
+from dpsd.configuration.settings import names_secret
+from dpsd.errors import Problem, ProtocolError
+from dpsd.importing.archives import SIZE_LIMIT, unpack
+from dpsd.importing.bundle import ARCHIVES
+from dpsd.protocol.sas import parse_key
+from dpsd.state.places import CONFIGURATION, IMPORT_DIRECTORY, KEYS_DIRECTORY, Places
+from dpsd.system.files import load
+from dpsd.system.machine_id import MACHINE_ID
+from dpsd.text import printable
+
+LINK_LIMIT = 40
+FOLDERS = ("/etc/dpsd", "/boot/firmware/dpsd", "/boot/dpsd", "/etc/credstore", "/etc/credstore.encrypted")
+"""Where credentials lie."""
+UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
+"""Where dpsd.service and its drop-ins are."""
+DBUS_MACHINE_ID = "/var/lib/dbus/machine-id"
+_ID = re.compile(rb"[0-9A-Fa-f]{32}")
+_SECRET = "holds a secret, which every board would have; remove it"
+_LOCKS = {os.path.basename(path) for path in (Places().lock, Places().seal_lock)}
+
+
+def check_image(root: str) -> None:
+    """Raise Problem `image-unsafe` with each thing that must not be in the image at `root`, and what to do."""
+    found = list(dict.fromkeys(_findings(root)))
+    if found:
+        raise Problem("image-unsafe", found[0], also=tuple(found[1:]))
+
+
+def resolve(root: str, path: str) -> str:
+    """Return where `path` of the image is, following links inside of it; raises Problem `image-unsafe` for a loop."""
+    place, ahead, links = "", path.split("/")[::-1], 0
+    while ahead:
+        name = ahead.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            place = os.path.dirname(place).rstrip("/")
+            continue
+        if os.path.islink(f"{root}{place}/{name}"):
+            links += 1
+            if links > LINK_LIMIT:
+                raise Problem("image-unsafe", f"{printable(path)}: has too many links; remove them")
+            target = os.readlink(f"{root}{place}/{name}")
+            place = "" if target.startswith("/") else place
+            ahead += target.split("/")[::-1]
+        else:
+            place = f"{place}/{name}"
+    return f"{root}{place}" or "/"
+
+
+def _findings(root: str) -> Iterator[str]:
+    yield from _state(root)
+    for path in ("/var/lib/systemd/credential.secret", *_files(root, KEYS_DIRECTORY)):
+        if os.path.lexists(resolve(root, path)):
+            yield f"{printable(path)}: opens what is sealed; remove it, each board makes its own"
+    yield from _machine_ids(root)
+    for folder in FOLDERS:
+        for path in _files(root, folder):
+            yield from _credential(root, path)
+    for folder in UNITS:
+        for path in (f"{folder}/dpsd.service", *_files(root, f"{folder}/dpsd.service.d")):
+            yield from _unit(root, path)
+    yield from _configuration(root)
+
+
+def _machine_ids(root: str) -> Iterator[str]:
+    """A first boot takes the id of D-Bus, unless that is a link, for an empty one of the system."""
+    system, dbus = (resolve(root, path) for path in (MACHINE_ID, DBUS_MACHINE_ID))
+    if _ID.match(load(system, TEXT_LIMIT) or b""):
+        emptied = f"truncate --size=0 {printable(shlex.quote(system))}"
+        yield f"{MACHINE_ID}: every board would have this id; empty it: {emptied}"
+    if dbus != system and _ID.match(load(dbus, TEXT_LIMIT) or b""):
+        removed = f"rm {printable(shlex.quote(dbus))}"
+        yield f"{DBUS_MACHINE_ID}: every board would get this id at its first boot; remove it: {removed}"
+
+
+def _state(root: str) -> Iterator[str]:
+    for path in _files(root, Places().state):
+        if path in (*CONFIGURATION, Places().candidate_settings):
+            yield f"{path}: was imported on one board; remove it"
+        elif path.endswith(".sealed"):
+            yield f"{printable(path)}: a sealed credential; remove it, seal on the device"
+        elif os.path.basename(path) not in _LOCKS:
+            yield f"{printable(path)}: is of one board; remove it: dpsctl reset --yes, before the image is taken"
+    for path in _files(root, IMPORT_DIRECTORY):
+        if os.path.basename(path) not in _LOCKS:
+            yield f"{printable(path)}: is of a bundle that one board imported; remove it"
+
+
+def _credential(root: str, path: str) -> Iterator[str]:
+    data = load(resolve(root, path), SIZE_LIMIT) or b""
+    in_store = path.startswith("/etc/credstore") and os.path.basename(path).startswith("dpsd.")
+    if in_store or any(_is_secret(name, content) for name, content in _unpacked(path, data)):
+        yield f"{printable(path)}: {_SECRET}"
+
+
+def _unit(root: str, path: str) -> Iterator[str]:
+    """Look for a credential in a unit's own text, and for one that it loads from elsewhere."""
+    text = load(resolve(root, path), TEXT_LIMIT) or b""
+    if re.search(rb"^\s*SetCredential(Encrypted)?\s*=\s*dpsd\.", text, re.MULTILINE):
+        yield f"{printable(path)}: {_SECRET}"
+    for named in re.findall(rb"^\s*LoadCredential(?:Encrypted)?\s*=\s*dpsd\.\w+_key:(/.+)", text, re.MULTILINE):
+        loaded = os.fsdecode(named.strip())
+        if os.path.lexists(resolve(root, loaded)):
+            yield f"{printable(loaded)}: {_SECRET}"
+
+
+def _unpacked(path: str, data: bytes) -> list[tuple[str, bytes]]:
+    """Return names and contents of a file, or of those in it where it is an archive, as an import bundle can be."""
+    if not path.lower().endswith(ARCHIVES):
+        return [(path, data)]
+    try:
+        return [(entry.name, entry.content or b"") for entry in unpack(data)]
+    except ValueError:
+        return []
+
+
+def _is_secret(name: str, text: bytes) -> bool:
+    return b"PRIVATE KEY" in text or name.lower().endswith((".p12", ".pfx")) or _is_key(text)
+
+
+def _is_key(text: bytes) -> bool:
+    try:
+        parse_key(text)
+    except ProtocolError:
+        return False
+    return True
+
+
+def _configuration(root: str) -> Iterator[str]:
+    layers: list[Layer] = []
+    for path in _configuration_files(root):
+        yield from _writers(root, path)
+        layers.append(Layer(path, (load(resolve(root, path), TEXT_LIMIT) or b"").decode("utf-8", "replace")))
+    values, faults = read_layers(layers)
+    yield from faults
+    for key, (path, _) in values.items():
+        table, _, name = key.partition(".")
+        if table == "credential" and names_secret(name) and path is not None and os.path.lexists(resolve(root, path)):
+            yield f"{printable(path)}: {_SECRET}"
+
+
+def _configuration_files(root: str) -> Iterator[str]:
+    for place in CONFIGURATION:
+        if place.endswith("/"):
+            yield from (place + name for name in drop_ins(resolve(root, place)))
+        elif os.path.lexists(resolve(root, place)):
+            yield place
+
+
+def _writers(root: str, path: str) -> Iterator[str]:
+    """Say of a configuration file and the folders above it whether others than root could change them."""
+    while path != "/":
+        here = resolve(root, path)
+        fault = writers_fault(os.stat(here, follow_symlinks=False), frozenset({0, os.geteuid()}))
+        if fault is not None:
+            yield f"{printable(path)}: {fault.said}; mend it: {fault.mend} {printable(shlex.quote(here))}"
+        path = os.path.dirname(path)
+
+
+def _files(root: str, folder: str) -> list[str]:
+    """Return the names, as the image has them, of all files below a folder of it; raises Problem `not-permitted`."""
+    top = resolve(root, folder)
+    return sorted(
+        folder.rstrip("/") + os.path.join(place, name)[len(top) :]
+        for place, _, names in os.walk(top, onerror=_refuse)
+        for name in names
+    )
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise Problem("not-permitted", f"cannot look into {printable(error.filename)}: {error.strerror}")

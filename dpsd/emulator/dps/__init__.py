@@ -1,0 +1,1 @@
+"""What DPS does: enrollments, attestation, allocation and the conversation. Pure; time comes in."""

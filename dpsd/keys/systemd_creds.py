@@ -1,0 +1,55 @@
+"""The command systemd-creds: encryption by a secret that systemd keeps for this system.
+
+Secrets go through its pipes alone. While it decrypts, systemd deletes its secret for good where the machine id is
+another one than when it was made (measured on 252 and 257): who decrypts compares that first.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from dpsd.errors import Problem
+from dpsd.system.machine_id import machine_id
+from dpsd.text import printable
+
+COMMAND = "/usr/bin/systemd-creds"
+TIME_LIMIT = 10
+"""Seconds."""
+
+
+def lasting_machine_id() -> str:
+    """Return this system's name; raises Problem `key-source-missing` before its first boot has made one."""
+    try:
+        return machine_id()
+    except ValueError as error:
+        raise Problem(
+            "key-source-missing", str(error), hint="seal on the device itself, after its first boot"
+        ) from None
+
+
+def encrypt(name: str, data: bytes) -> bytes:
+    """Return the credential `name`, as text, that only this system can decrypt; raises Problem `key-source-*`."""
+    lasting_machine_id()
+    if os.geteuid() != 0:
+        raise Problem("key-source-missing", f"only root can let {COMMAND} encrypt")
+    return _run("encrypt", name, data, "--with-key=host")
+
+
+def decrypt(name: str, text: bytes) -> bytes:
+    """Return what `encrypt` was given; raises Problem `key-source-*`."""
+    return _run("decrypt", name, text)
+
+
+def _run(verb: str, name: str, given: bytes, *options: str) -> bytes:
+    command = [COMMAND, verb, f"--name={name}", *options, "-", "-"]
+    try:
+        ended = subprocess.run(command, input=given, capture_output=True, timeout=TIME_LIMIT, check=False)
+    except OSError as error:
+        raise Problem("key-source-missing", f"{COMMAND}: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise Problem("key-source-failed", f"{COMMAND} {verb}: no answer in {TIME_LIMIT} s") from None
+    if ended.returncode != 0:
+        said = printable(ended.stderr.decode("utf-8", "replace").strip())
+        raise Problem("key-source-failed", f"{COMMAND} {verb} ended with {ended.returncode}: {said}")
+    return ended.stdout

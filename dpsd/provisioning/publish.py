@@ -1,0 +1,87 @@
+"""From a record to all files, committed together.
+
+The record is written first and is the point of no return: whatever a power cut leaves undone after it is done again
+from the record at the next start, before readiness. A file that is already right is not written, so that nothing wears
+the card and no agent sees a change that is none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import NamedTuple
+
+from dpsd.outputs import FORMATS
+from dpsd.provisioning.candidate import promote
+from dpsd.provisioning.record_file import peek_renewed, promised
+from dpsd.state.places import Places
+from dpsd.state.record import Record, render_record
+from dpsd.system.files import commit_changed, make_folder, remove, replace
+
+
+class File(NamedTuple):
+    """A file to publish; data None: there must be none."""
+
+    path: str
+    data: bytes | None
+    mode: int
+    staging: str | None = None
+
+
+def prepare_folders(places: Places) -> None:
+    """Make the folders that the package's tmpfiles.d makes on a device; raises Problem `state-unwritable`."""
+    make_folder(places.state, 0o755)
+    make_folder(places.private, 0o700)
+    make_folder(places.runtime, 0o755)
+
+
+def keep(record: Record, places: Places) -> None:
+    """Write the record alone: a power cut no longer loses it, and agents do not see it yet. Raises as `publish`."""
+    commit_changed(places.record, render_record(record), 0o600)
+
+
+def publish(record: Record, places: Places) -> bool:
+    """Write every file that differs; tell whether any was. Raises Problem `state-unwritable`, `assignment-invalid`."""
+    decides, *others = _render(record, places)
+    written = [_put(decides)]
+    promote(record, places)
+    written += [_put(file) for file in others]
+    renewed = peek_renewed(places)
+    if renewed is not None and renewed.binding == record.binding:
+        remove(places.renewed)
+    return any(written)
+
+
+def raise_flag(places: Places) -> None:
+    """Tell the rest of the system that this boot is provisioned; only after `publish`."""
+    if not os.path.exists(places.provisioned):
+        replace(places.provisioned, b"", 0o644)
+
+
+def lower_flag(places: Places) -> None:
+    """Take back the word of an earlier daemon, whose record is gone, and what agents were given by it."""
+    remove(places.provisioned)
+    for path in places.released:
+        remove(path)
+
+
+def _render(record: Record, places: Places) -> list[File]:
+    payload = None if record.payload is None else json.dumps(record.payload, indent=1).encode() + b"\n"
+    environment = FORMATS["env"](record.connection) if record.environment else None
+    staging = places.agents_staging if os.path.isdir(places.agents_staging) else None
+    withdrawn = [path for path in places.released if path not in promised(record, places)]
+    return [
+        File(places.record, render_record(record), 0o600),
+        File(places.payload_json, payload, 0o640, staging),
+        File(places.connection_env, environment, 0o644),
+        File(places.connection_json, FORMATS["json"](record.connection), 0o644),
+        *(File(path, None, 0) for path in withdrawn),
+    ]
+
+
+def _put(file: File) -> bool:
+    if file.data is not None:
+        return commit_changed(file.path, file.data, file.mode, file.staging)
+    existed = os.path.lexists(file.path)
+    remove(file.path)
+    return existed

@@ -1,0 +1,1 @@
+"""Sealing a credential to this device, and handing one over to systemd."""

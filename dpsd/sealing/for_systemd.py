@@ -1,0 +1,56 @@
+"""`dpsctl seal --systemd`: a credential that systemd decrypts and hands to dpsd.service.
+
+The files are in the folders where systemd looks for names: with a path, a missing file would keep the service from
+starting. The drop-in comes last: until then nothing asks for what is not there yet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from dpsd.credentials.material import Material, check_material
+from dpsd.credentials.systemd import CERTIFICATE, DROP_IN, PRIMARY_KEY, PRIVATE_KEY, SECONDARY_KEY, SOURCES
+from dpsd.errors import Problem
+from dpsd.keys.systemd_creds import decrypt, encrypt
+from dpsd.secret import Secret
+from dpsd.system.files import commit, make_folder
+
+_PLAIN, _ENCRYPTED = SOURCES
+
+
+def hand_over(material: Material) -> Iterator[str]:
+    """Encrypt, verify, write and ask for a credential; yield each path once it is on disk.
+
+    Raises Problem `not-permitted`, `credential-*`, `key-source-*`, `state-unwritable`.
+    """
+    if os.geteuid() != 0:
+        raise Problem("not-permitted", "only root may do this")
+    check_material(material, "the credential")
+    secrets = {
+        PRIVATE_KEY: material.private_key,
+        PRIMARY_KEY: material.primary_key,
+        SECONDARY_KEY: material.secondary_key,
+    }
+    sealed = {name: _sealed(name, secret) for name, secret in secrets.items() if secret is not None}
+    plain = {} if material.certificate is None else {CERTIFICATE: material.certificate}
+    for folder, files in ((_ENCRYPTED, sealed), (_PLAIN, plain)):
+        make_folder(folder, 0o700)
+        for name, data in files.items():
+            commit(f"{folder}/{name}", data, 0o600)
+            yield f"{folder}/{name}"
+    make_folder(os.path.dirname(DROP_IN), 0o755)
+    commit(DROP_IN, render_drop_in([*plain], [*sealed]), 0o644)
+    yield DROP_IN
+
+
+def render_drop_in(plain: list[str], sealed: list[str]) -> bytes:
+    lines = [f"LoadCredential={name}" for name in plain] + [f"LoadCredentialEncrypted={name}" for name in sealed]
+    return "\n".join(["# Written by dpsctl seal --systemd.", "[Service]", *lines, ""]).encode()
+
+
+def _sealed(name: str, secret: Secret) -> bytes:
+    text = encrypt(name, secret.reveal())
+    if decrypt(name, text) != secret.reveal():
+        raise Problem("key-source-failed", f"what was encrypted as {name} is another text when it is decrypted")
+    return text

@@ -1,0 +1,175 @@
+"""Sealing a credential to this device.
+
+The sealed file is opened again from its bytes before it takes the place of anything, and compared with what is on the
+disk after that, so that nothing is given up for a seal that cannot be opened. A credential that has provisioned stays
+until the new one has, which is a candidate until then; see `dpsd.provisioning.candidate`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+from dpsd.credentials.credential import Material
+from dpsd.credentials.material import open_material
+from dpsd.credentials.sealed import Unsealed, derived, load_seal, parts_of, unseal
+from dpsd.errors import Problem
+from dpsd.keys.cipher import encrypt
+from dpsd.keys.client import ask
+from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
+from dpsd.keys.seal import NONCE_SIZE, SIZE_LIMIT, Header, parse_seal, render_body, render_header
+from dpsd.keys.sources import FILES, prepare
+from dpsd.provisioning.candidate import drop, exchanging, has_seal, place_for
+from dpsd.provisioning.publish import prepare_folders
+from dpsd.shape import ShapeError
+from dpsd.state.places import Places
+from dpsd.system.board import serial_number
+from dpsd.system.files import commit, kept_aside, load, remove
+from dpsd.system.owner import as_owner, is_owner
+from dpsd.text import printable
+
+
+class Sealed(NamedTuple):
+    """path: where it is, `places.candidate` where it is to be tried first. passed: why stronger sources were not
+    taken, by source."""
+
+    path: str
+    header: Header
+    passed: dict[str, Problem]
+
+
+def seal(places: Places, material: Material, source: str | None = None, *, beside: bool = False) -> Sealed:
+    """Seal a credential, by the strongest key source there is unless one is named.
+
+    beside: as a candidate wherever there is an assignment, since the settings that it comes with may wait, too.
+    Raises Problem `not-permitted`, `credential-*`, `key-*`, `firmware-*`, `state-unwritable`, `state-locked`.
+    """
+    if not _may_ask(places):
+        raise Problem("not-permitted", "only root may seal a credential")
+    fingerprint = open_material(material, "the credential").fingerprint
+    with as_owner(places):
+        prepare_folders(places)
+    present = _present_source(places)
+    with _rights_for_keys(places):
+        chosen, passed = _choose(places, source)
+        if present in passed:
+            raise passed[present].amended(hint=f"{passed[present].hint}; or name a weaker one: --source {chosen}")
+        header, data = _render(places, material, chosen, fingerprint)
+        unseal(data, "the new seal", places)
+    with as_owner(places), exchanging(places):
+        path = place_for(fingerprint, places, beside=beside)
+        commit(path, data, 0o600)
+        if load_seal(path) != data:
+            raise Problem("seal-damaged", f"{printable(path)} is not what was just written")
+    return Sealed(path, header, passed)
+
+
+def reseal(places: Places, source: str | None = None) -> Sealed:
+    """Seal the present credential anew, with no plaintext on the disk; raises as `seal`, and Problem `seal-*`."""
+    data = _load(places.sealed, places)
+    with _rights_for_keys(places):
+        present = unseal(data, places.sealed, places).credential
+    assert present.material is not None, "it was opened from memory"
+    return seal(places, present.material, source)
+
+
+def forget_keys(places: Places) -> Iterator[str]:
+    """Remove the secrets that nothing is sealed by any more, and yield each path; raises Problem `state-unwritable`."""
+    with as_owner(places), exchanging(places):  # or a candidate that is promoted now is seen in neither place
+        texts = [load(path, SIZE_LIMIT) for path in (places.sealed, places.candidate)]
+        others = [*kept_aside(places.sealed), *kept_aside(places.candidate)]
+    try:
+        used = {parse_seal(text).header.source for text in texts if text is not None}
+    except ShapeError:
+        return
+    with _rights_for_keys(places):
+        for source, name in () if others else FILES.items():
+            path = f"{places.keys}/{name}"
+            if source not in used and os.path.lexists(path):
+                remove(path)
+                yield path
+
+
+def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
+    """Open what is sealed, by the key source and by the daemon's way to it, and yield the path with what it is.
+
+    Raises Problem `not-permitted`, `seal-*`, `key-*`, `firmware-*`, `credential-*`.
+    """
+    if not _may_ask(places):
+        raise Problem("not-permitted", "only root may open a sealed credential")
+    with as_owner(places):
+        paths = [places.sealed, *([places.candidate] if has_seal(places) else [])]
+    for path in paths:
+        data = _load(path, places)
+        with _rights_for_keys(places):
+            unsealed = unseal(data, path, places)
+        if places.of_device:
+            ask(Derive(unsealed.header.source, unsealed.header.salt), 2)
+        yield path, unsealed
+
+
+def discard(places: Places) -> str:
+    """Drop a candidate; return what it was, in words. Raises Problem `not-permitted`, `state-unwritable`."""
+    if not is_owner(places):
+        raise Problem("not-permitted", "only root may drop what waits to be tried")
+    with as_owner(places):
+        prepare_folders(places)
+        return drop(places)
+
+
+def _load(path: str, places: Places) -> bytes:
+    """Read a seal as the daemon would: its folder is the daemon's, and may lead anywhere."""
+    with as_owner(places):
+        return load_seal(path)
+
+
+def _may_ask(places: Places) -> bool:
+    """Tell whether this process may ask key sources itself."""
+    return os.geteuid() == 0 if places.of_device else is_owner(places)
+
+
+def _choose(places: Places, source: str | None) -> tuple[str, dict[str, Problem]]:
+    """Return the source, ready to be asked, and what is wrong with those before it.
+
+    What belongs to the device as a whole is not used for a state that somebody made by hand, unless it is named.
+    """
+    passed: dict[str, Problem] = {}
+    *stronger, last = (source,) if source is not None else SOURCES if places.of_device else SOURCES[-1:]
+    for one in stronger:
+        try:
+            _try(one, places)
+        except Problem as problem:
+            passed[one] = problem
+        else:
+            return one, passed
+    _try(last, places)
+    return last, passed
+
+
+def _present_source(places: Places) -> str | None:
+    """Return by what the present credential is sealed: nothing weaker takes its place without being asked for."""
+    with as_owner(places):
+        try:
+            return parse_seal(load(places.sealed, SIZE_LIMIT) or b"").header.source
+        except ShapeError:
+            return None
+
+
+def _try(source: str, places: Places) -> None:
+    prepare(source, places.keys)
+    derived(source, bytes(SALT_SIZE), places)
+
+
+def _render(places: Places, material: Material, source: str, fingerprint: str) -> tuple[Header, bytes]:
+    salt, nonce = os.urandom(SALT_SIZE), os.urandom(NONCE_SIZE)
+    secret, key = derived(source, salt, places)
+    header = Header(source, key.hex(), serial_number(), material.type, fingerprint, salt, nonce)
+    clear = render_header(header)
+    return header, clear + encrypt(secret, salt, nonce, clear, render_body(parts_of(material)))
+
+
+def _rights_for_keys(places: Places) -> AbstractContextManager[None]:
+    """The device's key sources are root's; others belong to whom the state belongs to."""
+    return nullcontext() if places.of_device else as_owner(places)

@@ -1,0 +1,76 @@
+"""sd_notify. the only importer of sdnotify.
+
+sdnotify encodes Latin-1 and hides its errors, so that one odd character in STATUS= would lose a READY=1 of the same
+datagram: every field goes in a datagram of its own, ASCII only, and errors are seen and logged by the caller.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import sdnotify
+
+from dpsd.text import printable
+
+STATUS_LIMIT = 400
+SEND_LIMIT = 0.2
+"""Seconds until a manager that does not read is left alone."""
+
+
+class Notifier:
+    """Talks to the service manager, or to nobody where there is none."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._systemd = _connected() if environment.get("NOTIFY_SOCKET") else None
+        self.supervised = self._systemd is not None
+        self._owes_ready = False
+        self.watchdog_interval = _watchdog_interval(environment)
+
+    def ready(self) -> None:
+        """Send READY=1; one that did not get through is sent again with whatever is sent next."""
+        self._owes_ready = not self._send("READY=1")
+
+    def reloading(self) -> None:
+        self._send("RELOADING=1")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def watchdog(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        self._send(f"STATUS={printable(text, STATUS_LIMIT)}")
+
+    def _send(self, field: str) -> bool:
+        """Send one field and tell whether it got through. That nobody reads, or listens, must not end the daemon."""
+        if self._systemd is None:
+            return True
+        try:
+            self._systemd.notify(field)
+        except OSError:
+            self._systemd = _connected() or self._systemd
+            return False
+        if self._owes_ready and field != "READY=1":
+            self.ready()
+        return True
+
+
+def _connected() -> Any:
+    """Return sdnotify's notifier, None where nobody listens (a NOTIFY_SOCKET that a shell inherited)."""
+    try:
+        systemd = sdnotify.SystemdNotifier(debug=True)
+    except OSError:
+        return None
+    systemd.socket.settimeout(SEND_LIMIT)
+    return systemd
+
+
+def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
+    """Return seconds between pings, half of what the unit asks for, None where it asks for none."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    meant_for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    asked = int(microseconds) if microseconds.isdecimal() and meant_for_us else 0
+    return asked / 2_000_000 if asked else None

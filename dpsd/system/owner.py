@@ -1,0 +1,76 @@
+"""Acting as the owner of the state directory.
+
+What root does by hand must leave files that the daemon can read and replace, and must meet the same permissions as the
+daemon, so that "it works in the foreground" means something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+from collections.abc import Callable, Iterator
+
+from dpsd.state.places import Places
+from dpsd.system.process import in_child
+
+
+def act_as_owner(places: Places) -> None:
+    """Become the state directory's owner, for good, if this is root and the directory exists."""
+    if os.geteuid() != 0:
+        return
+    try:
+        owner = os.stat(places.state)
+    except OSError:
+        return
+    if owner.st_uid != 0:
+        os.setgroups(_groups(owner.st_uid, owner.st_gid))
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
+
+
+@contextlib.contextmanager
+def as_owner(places: Places) -> Iterator[None]:
+    """Be the state directory's owner inside of the `with` block, if this is root and the directory exists."""
+    try:
+        owner = os.stat(places.state)
+    except OSError:
+        owner = None
+    if owner is None or os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    groups, group = os.getgroups(), os.getegid()
+    os.setgroups(_groups(owner.st_uid, owner.st_gid))
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
+def in_owners_process(places: Places, deed: Callable[[], bytes]) -> bytes:
+    """Do `deed` in a process that becomes the state directory's owner for good; return what it returns, if it does."""
+
+    def deed_as_owner() -> bytes:
+        act_as_owner(places)
+        return deed()
+
+    return in_child(deed_as_owner)
+
+
+def is_owner(places: Places) -> bool:
+    """Tell whether this process may do with the state directory what it likes."""
+    try:
+        return os.geteuid() in (0, os.stat(places.state).st_uid)
+    except OSError:
+        return os.geteuid() == 0
+
+
+def _groups(uid: int, gid: int) -> list[int]:
+    try:
+        return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+    except KeyError:
+        return [gid]

@@ -1,0 +1,1 @@
+"""What dpsd costs, measured as ratios in one run."""

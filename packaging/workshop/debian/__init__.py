@@ -1,0 +1,1 @@
+"""Debian roots and the package that is built in one."""

@@ -1,0 +1,170 @@
+"""A renewer beside dpsd replaces certificate and key while the device is ready: what it put there is tried, and the
+device stays what it is until the new one has registered."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from dpsd.emulator.files.authority import Issued, issue_device, load
+from tests.emulator_process import EmulatorProcess
+from tests.processes.board import Board, Daemon
+from tests.processes.test_hub_check import REFUSED
+
+MINUTE = 100.0
+"""Seconds in which a look at the files of a ready device falls, and an attempt after it."""
+
+
+def issue(board: Board, name: str = "") -> Issued:
+    """Issue a certificate for the board, or for somebody else, below the emulator's group."""
+    return issue_device(name or board.registration_id, load(*intermediate(board)))
+
+
+def intermediate(board: Board) -> tuple[str, str]:
+    group = board.emulator.directory / "groups/x509-fleet"
+    return (group / "intermediate.pem").read_text(), (group / "intermediate.key").read_text()
+
+
+def chain(board: Board, issued: Issued) -> str:
+    return issued.pem() + intermediate(board)[0]
+
+
+@pytest.fixture
+def first(board: Board) -> Issued:
+    issued = issue(board)
+    board.use_own_certificate(chain(board, issued), issued.key_pem())
+    return issued
+
+
+def replace(board: Board, issued: Issued, certificate: str = "") -> None:
+    """Put a key, and its certificate or with it the chain, where the old ones are."""
+    board.put("device.key", issued.key_pem())
+    board.put("device.pem", certificate or chain(board, issued))
+
+
+def replace_by_refused(board: Board) -> None:
+    """Put a pair that no enrollment knows where the old one is."""
+    stranger = issue_device(board.registration_id)
+    replace(board, stranger, stranger.pem())
+
+
+def credential_of(board: Board) -> str:
+    """Return the fingerprint of the credential that the assignment is bound to."""
+    record = json.loads((board.state / "private/assignment.json").read_text())
+    return str(record["binding"]["credential"])
+
+
+def test_files_replaced_one_after_the_other_are_registered(
+    board: Board, first: Issued, emulator: EmulatorProcess
+) -> None:
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        since, before = len(emulator.lines()), (board.connection.read_bytes(), credential_of(board))
+        new = issue(board)
+        board.put("device.pem", chain(board, new))
+        daemon.await_(lambda: "credential-mismatch" in "".join(daemon.notified), MINUTE)
+        assert (board.run / "provisioned").exists()
+        assert (board.connection.read_bytes(), credential_of(board)) == before
+        board.put("device.key", new.key_pem())
+        daemon.await_(lambda: credential_of(board) != before[1])
+        daemon.await_(lambda: board.status()["problem"] is None)
+        told = json.loads(board.connection.read_text())["authentication"]
+        assert f"x509:{told['thumbprint']}" == credential_of(board)
+    assert "register" in [one["event"] for one in emulator.lines()[since:]]
+
+
+@pytest.mark.full
+def test_a_certificate_written_over_in_place_is_registered(board: Board, first: Issued) -> None:
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        before = credential_of(board)
+        same_key = issue_device(board.registration_id, load(*intermediate(board)), key=first.key)
+        (board.folder / "device.pem").write_text(chain(board, same_key))
+        daemon.await_(lambda: credential_of(board) != before, MINUTE)
+
+
+@pytest.mark.full
+def test_a_new_certificate_is_noticed_after_a_warm_boot(board: Board, first: Issued) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        before = credential_of(board)
+        replace(board, issue(board))
+        daemon.await_(lambda: credential_of(board) != before, MINUTE)
+
+
+def test_a_certificate_that_is_refused_changes_nothing_and_is_said(board: Board, first: Issued) -> None:
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        before = (board.connection.read_bytes(), credential_of(board))
+        replace_by_refused(board)
+        daemon.signal(signal.SIGHUP)
+        daemon.await_status("provisioned by an earlier assignment; ")
+        daemon.await_status("dps-unauthorized: ")
+        assert (board.run / "provisioned").exists()
+        assert (board.connection.read_bytes(), credential_of(board)) == before
+        assert board.dpsctl("status").returncode == 0
+
+
+def test_a_refused_certificate_leaves_the_next_boot_ready(board: Board, first: Issued) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    before = (board.connection.read_bytes(), credential_of(board))
+    replace_by_refused(board)
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        daemon.await_status("provisioned by an earlier assignment; waiting, ")
+        assert board.status()["problem"]["code"] == "dps-unauthorized"
+        assert (board.connection.read_bytes(), credential_of(board)) == before
+
+
+def test_a_new_certificate_registers_after_a_boot_without_a_service(
+    board: Board, first: Issued, emulator: EmulatorProcess
+) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    before = credential_of(board)
+    replace(board, issue(board))
+    emulator.replace(faults=[{"on": "poll", "do": "drop"}])
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        assert credential_of(board) == before
+        daemon.await_(lambda: credential_of(board) != before)
+        daemon.await_(lambda: board.status()["problem"] is None)
+    registered = [one["event"] for one in emulator.lines() if one.get("client") == board.registration_id]
+    assert registered.count("register") == 2
+
+
+def test_a_new_certificate_is_not_ready_by_a_hub_that_refuses_it(
+    board: Board, first: Issued, emulator: EmulatorProcess
+) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    replace(board, issue(board))
+    emulator.replace(faults=[{**REFUSED, "times": 0}])
+    with Daemon(board) as daemon:
+        daemon.await_status("hub-refused: ")
+        assert "READY=1" not in daemon.notified
+
+
+def test_another_credential_elsewhere_is_registered_before_the_device_is_ready(board: Board, first: Issued) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    stranger = issue_device(board.registration_id)
+    board.put("other.key", stranger.key_pem())
+    board.put("other.pem", stranger.pem())
+    board.set("credential.certificate_file", f"{board.folder}/other.pem")
+    board.set("credential.private_key_file", f"{board.folder}/other.key")
+    with Daemon(board) as daemon:
+        daemon.await_status("dps-unauthorized: ")
+        assert "READY=1" not in daemon.notified
+
+
+@pytest.mark.full
+def test_files_that_were_only_touched_register_nothing(board: Board, first: Issued, emulator: EmulatorProcess) -> None:
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+        since, finished = len(emulator.lines()), board.status()["finished"]
+        os.utime(board.folder / "device.key")
+        daemon.await_(lambda: board.status()["finished"] > finished, MINUTE)
+        assert board.status()["problem"] is None
+    assert emulator.lines()[since:] == []

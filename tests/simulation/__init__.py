@@ -1,0 +1,1 @@
+"""A fleet that boots together, on paper; see docs/fleet.md."""

@@ -1,0 +1,103 @@
+"""From a record to all files; what is right already is left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from dpsd.provisioning.publish import lower_flag, publish, raise_flag
+from dpsd.provisioning.record_file import is_released, load_record, peek_record
+from dpsd.state.connection import Authentication
+from dpsd.state.places import Places
+from dpsd.state.record import render_record
+from tests.unit.examples import CONNECTION, RECORD, problem_of
+
+
+def seen(places: Places) -> dict[str, tuple[int, int]]:
+    """Inode and mode of every published file."""
+    paths = [path for path in Path(places.state).rglob("*") if path.is_file()]
+    return {path.name: (path.stat().st_ino, stat.S_IMODE(path.stat().st_mode)) for path in paths}
+
+
+def test_a_record_becomes_all_files_with_their_modes(places: Places) -> None:
+    assert publish(RECORD, places)
+    modes = {name: mode for name, (_, mode) in seen(places).items()}
+    expected = {"assignment.json": 0o600, "payload.json": 0o640, "connection.env": 0o644, "connection.json": 0o644}
+    assert modes == expected
+    assert json.loads(Path(places.payload_json).read_bytes()) == RECORD.payload
+    assert load_record(places) == (RECORD, None)
+    assert peek_record(places) == RECORD
+
+
+def test_what_is_right_is_left_alone(places: Places) -> None:
+    publish(RECORD, places)
+    before = seen(places)
+    assert not publish(RECORD, places)
+    assert seen(places) == before
+
+
+@pytest.mark.parametrize("path", ["connection_json", "connection_env", "payload_json", "record"])
+def test_a_file_that_is_wrong_is_put_right_alone(places: Places, path: str) -> None:
+    publish(RECORD, places)
+    spoiled = Path(getattr(places, path))
+    right, before = spoiled.read_bytes(), seen(places)
+    spoiled.write_bytes(right[:-2])
+    assert publish(RECORD, places)
+    assert spoiled.read_bytes() == right
+    assert {name for name, found in seen(places).items() if found != before[name]} == {spoiled.name}
+
+
+def test_what_a_record_no_longer_has_is_removed(places: Places) -> None:
+    publish(RECORD, places)
+    assert publish(RECORD._replace(payload=None, environment=False), places)
+    assert sorted(seen(places)) == ["assignment.json", "connection.json"]
+
+
+def test_what_agents_are_promised_in_memory_must_be_there(places: Places) -> None:
+    promised = Authentication("x509", places.released_certificate, places.released_private_key)
+    record = RECORD._replace(connection=CONNECTION._replace(authentication=promised))
+    assert is_released(RECORD, places) and not is_released(record, places)
+    os.mkdir(places.credentials)
+    for path in (places.released_certificate, places.released_private_key):
+        assert not is_released(record, places)
+        Path(path).touch()
+    assert is_released(record, places)
+
+
+def test_what_agents_are_not_promised_any_more_is_removed(places: Places) -> None:
+    os.mkdir(places.credentials)
+    for path in places.released:
+        Path(path).touch()
+    promised = Authentication("sas", connection_string_file=places.released_connection_string)
+    publish(RECORD._replace(connection=CONNECTION._replace(authentication=promised)), places)
+    assert os.listdir(places.credentials) == ["connection_string"]
+    lower_flag(places)
+    assert os.listdir(places.credentials) == []
+
+
+def test_a_connection_that_a_format_cannot_carry_writes_nothing(places: Places) -> None:
+    spoiled = RECORD._replace(connection=CONNECTION._replace(device_id="a b"))
+    problem_of("assignment-invalid", lambda: publish(spoiled, places))
+    assert seen(places) == {}
+
+
+@pytest.mark.parametrize("text", [b"", b"\0" * 100, render_record(RECORD)[:-40]])
+def test_a_record_that_cannot_be_read_is_set_aside(places: Places, text: bytes) -> None:
+    Path(places.record).write_bytes(text)
+    assert peek_record(places) is None
+    record, unreadable = load_record(places)
+    assert record is None and unreadable is not None and unreadable.code == "state-unreadable"
+    assert Path(f"{places.record}.unusable").read_bytes() == text
+    assert load_record(places) == (None, None)
+
+
+def test_the_flag_is_raised_for_everybody_and_stays(places: Places) -> None:
+    raise_flag(places)
+    found = os.stat(places.provisioned)
+    assert stat.S_IMODE(found.st_mode) == 0o644
+    raise_flag(places)
+    assert os.stat(places.provisioned).st_ino == found.st_ino

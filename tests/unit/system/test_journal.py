@@ -1,0 +1,96 @@
+"""Lines for people: fields for the journal, plain words for anybody else, and each line once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dpsd.errors import PROBLEMS, Problem
+from dpsd.system import journal
+from dpsd.system.journal import INFO, log, log_problem, message_id
+
+Listening = socket.socket
+
+
+@pytest.fixture
+def listening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listening]:
+    """The journal's end."""
+    monkeypatch.setattr(journal, "SOCKET", f"{tmp_path}/socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"{tmp_path}/socket")
+        listener.settimeout(5)
+        yield listener
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard error is what JOURNAL_STREAM names, as for a service of systemd."""
+    found = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+
+
+def received(listener: Listening) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in listener.recv(65536).decode("ascii").splitlines())
+
+
+@pytest.mark.usefixtures("inside")
+def test_the_journal_gets_a_line_once(listening: Listening, capfd: pytest.CaptureFixture[str]) -> None:
+    log(INFO, "registering")
+    assert received(listening) == {"MESSAGE": "registering", "PRIORITY": "6", "SYSLOG_IDENTIFIER": "dpsd"}
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("inside")
+def test_a_problem_can_be_searched_by_its_code_and_leads_to_the_catalog_once(listening: Listening) -> None:
+    log_problem(Problem("no-answer", "said", hint="do this", also=("said, too",)))
+    first, second, hint = (received(listening) for _ in range(3))
+    assert (first["MESSAGE"], first["PRIORITY"], first["DPSD_HINT"]) == ("no-answer: said", "4", "do this")
+    assert first["MESSAGE_ID"] == message_id("no-answer")
+    assert (second["MESSAGE"], hint["MESSAGE"]) == ("no-answer: said, too", "hint: do this")
+    assert {line["DPSD_CODE"] for line in (first, second, hint)} == {"no-answer"}
+    assert "MESSAGE_ID" not in second.keys() | hint.keys()
+
+
+@pytest.mark.usefixtures("inside")
+def test_text_from_outside_makes_no_field(listening: Listening) -> None:
+    log_problem(Problem("no-answer", "said\nMESSAGE_ID=1\x1b[2J\u2028", hint="do\nPRIORITY=0"))
+    fields = received(listening)
+    assert fields["MESSAGE"] == r"no-answer: said\x0aMESSAGE_ID=1\x1b[2J\xe2\x80\xa8"
+    assert (fields["PRIORITY"], fields["DPSD_HINT"]) == ("4", r"do\x0aPRIORITY=0")
+
+
+@pytest.mark.usefixtures("inside")
+def test_a_journal_that_does_not_listen_is_told_by_standard_error(
+    listening: Listening, capfd: pytest.CaptureFixture[str]
+) -> None:
+    listening.close()
+    log(INFO, "registering")
+    assert capfd.readouterr().err == "<6>registering\n"
+
+
+@pytest.mark.parametrize("stream", [None, "", "1:2"])
+def test_a_terminal_gets_plain_lines_even_where_somebody_left_the_variable(
+    listening: Listening, stream: str | None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    if stream is not None:
+        monkeypatch.setenv("JOURNAL_STREAM", stream)
+    log_problem(Problem("no-answer", "said"))
+    assert capfd.readouterr().err.splitlines()[0] == "dpsd: no-answer: said"
+    listening.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        listening.recv(1)
+
+
+def test_message_ids_are_128_bits_and_each_code_has_its_own() -> None:
+    ids = {message_id(code) for code in PROBLEMS}
+    assert len(ids) == len(PROBLEMS)
+    assert all(len(bytes.fromhex(one)) == 16 for one in ids)
+
+
+def test_a_message_id_never_changes() -> None:
+    assert message_id("no-answer") == "bd57fb3d2f52456f8bee2ef7be164f55"

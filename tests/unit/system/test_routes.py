@@ -1,0 +1,73 @@
+"""A route that comes up is heard; what the kernel tells besides is not taken for one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpsd.system.routes import has_new_route
+
+ROOT = Path(__file__).parents[3]
+LINK = "ip link add name d0 type veth peer name d1"
+UP = f"{LINK} && ip link set d1 up && ip link set d0 up"
+COMMANDS = {
+    "an address of one's own": ("ip address add 10.9.9.9/32 dev lo", False),
+    "a link that is down": (LINK, False),
+    "a link that comes up, with IPv6 of its own": (UP, False),
+    "an address with its network": (f"{UP} && ip address add 10.1.1.2/24 dev d0", True),
+    "a default route": ("ip link set lo up && ip route add default dev lo", True),
+    "a route of another table": ("ip link set lo up && ip route add default dev lo table 7", False),
+}
+LISTENING = """if True:
+    import os, subprocess, sys
+    from dpsd.system.routes import LinkWatch
+    watch = LinkWatch()
+    subprocess.run(sys.argv[1], shell=True, check=True)
+    print(watch.came_up())
+    print(watch.came_up())
+"""
+
+
+WAITING = """if True:
+    import selectors, subprocess
+    from dpsd.errors import Problem
+    from dpsd.daemon.wait import LINK_PAUSE, Wait
+    wait = Wait(selectors.DefaultSelector())
+    wait.begin(Problem("no-route", "said", retry_after=300))
+    for _ in range(2):
+        subprocess.run("ip link set lo up && ip route add default dev lo", shell=True, check=True)
+        for key, _ in wait._selector.select(0):
+            wait.hear(key.fd)
+        print(wait.seconds_left() <= LINK_PAUSE[1], len(wait._selector.get_map()))
+        wait.try_in(300)
+        subprocess.run("ip route del default", shell=True, check=True)
+"""
+
+
+def in_a_namespace(*words: str) -> str:
+    """Run Python code on an empty network; return what it printed on stdout."""
+    command = ["unshare", "--net", sys.executable, "-c", *words]
+    ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return ran.stdout
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_route_that_comes_up_is_heard_once(name: str) -> None:
+    command, heard = COMMANDS[name]
+    assert in_a_namespace(LISTENING, command).split() == [str(heard), "False"]
+
+
+@pytest.mark.root
+def test_a_route_that_comes_up_shortens_a_wait_once() -> None:
+    assert in_a_namespace(WAITING).splitlines() == ["True 0", "False 0"]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_survived(data: bytes) -> None:
+    assert has_new_route(data) in (True, False)
