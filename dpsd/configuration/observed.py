@@ -1,18 +1,52 @@
 """What the configuration and credential files look like, to see cheaply that nothing changed.
 
-Public files are remembered by their text, secret ones by device, inode, size and times, so that no secret is copied.
-A folder of drop-ins is remembered by the names in it.
+Whoever reads a file asks an `Observer` where it is, and so tells what was looked at: nobody predicts files. Public
+files are remembered by their text, secret ones by device, inode, size and times, so that no secret is copied. A folder
+of drop-ins is remembered by the names in it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
+from dpsd.state.trial import PRESENT, Trial
 from dpsd.system.files import load
 
 TEXT_LIMIT = 64 * 1024
 """Bytes; no configuration or certificate chain is larger."""
+
+
+class Observer:
+    """Tells readers where to read the files of a trial, and remembers what those looked like just before.
+
+    inputs: by path, as `observe` tells it. signatures: by the path that was read, what to compare it with later.
+    """
+
+    def __init__(self, trial: Trial = PRESENT) -> None:
+        self.inputs: dict[str, Any] = {}
+        self.signatures: dict[str, list[int] | None] = {}
+        self._trial = trial
+
+    def by_text(self, path: str) -> str:
+        """Return where to read a public file or a folder of drop-ins; the same text written anew is no change."""
+        return self._remember(path, secret=False)
+
+    def by_stat(self, path: str) -> str:
+        """Return where to read a file whose text is not to be kept."""
+        return self._remember(path, secret=True)
+
+    def watch(self, path: str) -> str:
+        """Return where to look for what need not be there: another attempt is worth while once it has changed."""
+        place = self._trial.where(path)
+        self.signatures[place] = signature(place)
+        return place
+
+    def _remember(self, path: str, *, secret: bool) -> str:
+        place = self.watch(path)
+        self.inputs[path] = observe(place, secret=secret)
+        return place
 
 
 def observe(path: str, *, secret: bool = False) -> Any:
@@ -42,11 +76,12 @@ def signature(path: str) -> list[int] | None:
     return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
-def configuration_files(configuration: tuple[str, ...]) -> list[str]:
-    """Return the configuration files that exist, in order: later ones win."""
+def configuration_files(configuration: tuple[str, ...], locate: Callable[[str], str] = str) -> list[str]:
+    """Return the configuration files that exist, in order: later ones win. locate: returns where to read one."""
     files: list[str] = []
-    for place in configuration:
-        files += [place + name for name in drop_ins(place)] if place.endswith("/") else [place]
+    for path in configuration:
+        place = locate(path)
+        files += [locate(path + name) for name in drop_ins(path)] if path.endswith("/") else [place]
     return [path for path in files if os.path.lexists(path)]
 
 

@@ -12,6 +12,8 @@ from dpsd.text import printable
 ENVIRONMENT = "environment"
 HTTP = "http"
 SOCKS5 = "socks5"
+PASSWORD_LIMIT = 1024
+"""Bytes of a password file."""
 _SCHEMES = {"http": HTTP, "socks5": SOCKS5, "socks5h": SOCKS5}
 """curl's socks5h says that the proxy resolves names; with dpsd it always does."""
 _USER = re.compile(r"[A-Za-z0-9._~!$&*+,=%-]+")

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import NamedTuple, Protocol
 
+from dpsd.configuration.observed import Observer
+from dpsd.configuration.settings import CredentialSettings
 from dpsd.errors import Problem
 from dpsd.protocol.sas import sign
 from dpsd.secret import Hidden, Secret
 from dpsd.state.connection import Authentication
+from dpsd.state.places import Places
 from dpsd.text import printable
 
 _DATE = "%Y-%m-%d %H:%M UTC"
@@ -120,3 +123,12 @@ class Credential(NamedTuple):
         derived = [key.sign(registration_id.encode()) for key in self.keys]
         keys = tuple(map(SymmetricKey, derived))
         return self._replace(keys=keys, of_group=False, material=material_of_keys(derived))
+
+
+Opener = Callable[[CredentialSettings, Places, Observer], Credential]
+"""What opens the credential of a store. It asks the observer where each file is that it reads; it raises Problem."""
+
+
+def opener(function: Opener) -> Opener:
+    """Mark a store's opener, so that mypy compares its signature: `dpsd.configuration.stores` names it as text."""
+    return function

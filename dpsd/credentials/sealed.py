@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from dpsd.configuration.observed import Observer
 from dpsd.configuration.settings import CredentialSettings
-from dpsd.credentials.credential import Credential, Material
+from dpsd.credentials.credential import Credential, Material, opener
 from dpsd.credentials.material import open_material
 from dpsd.errors import Problem
 from dpsd.keys.cipher import decrypt
@@ -31,16 +32,14 @@ class Unsealed(NamedTuple):
     credential: Credential
 
 
-def open_sealed(settings: CredentialSettings, places: Places) -> Credential:
+@opener
+def open_sealed(settings: CredentialSettings, places: Places, observer: Observer) -> Credential:
     """Open the sealed credential; raises Problem `seal-*`, `key-*`, `firmware-*`, `credential-*`."""
-    return open_seal(places.sealed, settings.type, places)
-
-
-def open_seal(path: str, kind: str, places: Places) -> Credential:
-    """Open a sealed credential, which must be of `kind`, as in credential.type; raises as `open_sealed`."""
+    observer.watch(settings.firmware_command)  # a firmware's seal cannot be opened until the tool is installed
+    path = observer.by_stat(places.sealed)
     header, credential = unseal(load_seal(path), path, places)
-    if header.type != kind:
-        said = f"{printable(path)} holds {header.type}, and credential.type is {kind}"
+    if header.type != settings.type:
+        said = f"{printable(path)} holds {header.type}, and credential.type is {settings.type}"
         raise Problem("credential-invalid", said, hint="correct credential.type, or seal the other credential")
     return credential
 

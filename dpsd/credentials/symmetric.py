@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
+from dpsd.configuration.observed import Observer
 from dpsd.configuration.settings import FIRMWARE_COMMAND, CredentialSettings
-from dpsd.credentials.credential import Credential, Signer, SymmetricKey, material_of_keys
+from dpsd.credentials.credential import Credential, Signer, SymmetricKey, material_of_keys, opener
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem, ProtocolError
 from dpsd.keys.client import HelpedKey
@@ -21,13 +22,15 @@ SIZE_LIMIT = 1024
 """Bytes; base64 of the longest key has 88."""
 
 
-def open_symmetric_files(settings: CredentialSettings, _: Places) -> Credential:
+@opener
+def open_symmetric_files(settings: CredentialSettings, _: Places, observer: Observer) -> Credential:
     """Open the primary key, and the secondary where one is configured; or instead the key of the device's group.
 
     Raises as `open_keys`.
     """
     named = (settings.primary_key_file, settings.secondary_key_file, settings.group_key_file)
-    return open_keys(path for path in named if path)._replace(of_group=settings.group_key_file is not None)
+    paths = [observer.by_stat(path) for path in named if path]
+    return open_keys(paths)._replace(of_group=settings.group_key_file is not None)
 
 
 def open_keys(paths: Iterable[str]) -> Credential:
@@ -63,8 +66,10 @@ def decode_key(text: bytes, name: str) -> bytes:
         raise Problem("credential-invalid", f"{printable(name)}: {error}") from None
 
 
-def open_symmetric_firmware(settings: CredentialSettings, _: Places) -> Credential:
+@opener
+def open_symmetric_firmware(settings: CredentialSettings, _: Places, observer: Observer) -> Credential:
     """Sign once, to see that the key is there; raises Problem `firmware-*`, and `key-helper-unreachable`."""
+    observer.watch(settings.firmware_command)
     return of_keys(_key(settings))
 
 

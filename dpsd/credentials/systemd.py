@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 
+from dpsd.configuration.observed import Observer
 from dpsd.configuration.settings import CredentialSettings
-from dpsd.credentials.credential import Credential, Material
+from dpsd.credentials.credential import Credential, Material, opener
 from dpsd.credentials.secret_file import credentials_folder, load_secret
 from dpsd.errors import Problem
 from dpsd.secret import Secret
@@ -34,46 +35,40 @@ def sources(settings: CredentialSettings) -> list[str]:
     return [*(f"{folder}/{name}" for folder in SOURCES for name in names), DROP_IN]
 
 
-def observed_files(settings: CredentialSettings) -> list[str]:
-    """Return the files by which a change of the credential is noticed; none for another store.
-
-    They are made anew at each start of the service, so that secret ones always look changed. The certificate's text
-    stays, and stands for its key.
-    """
-    if settings.store != STORE:
-        return []
-    return [public_file()] if settings.type == "x509" else [f"{credentials_folder()}/{PRIMARY_KEY}"]
-
-
-def public_file() -> str:
-    """Return the path of the certificate, which is no secret."""
-    return f"{credentials_folder()}/{CERTIFICATE}"
-
-
-def open_x509_systemd(_: CredentialSettings, __: Places) -> Credential:
+@opener
+def open_x509_systemd(_: CredentialSettings, __: Places, observer: Observer) -> Credential:
     """Open certificate and private key; raises the Problems of files, `credential-missing` with how to give them."""
     from dpsd.credentials.certificate import SIZE_LIMIT
     from dpsd.credentials.x509_files import open_pair  # heavy, and not for keys
 
-    certificate, private_key = _path(CERTIFICATE), _path(PRIVATE_KEY)
+    # systemd makes the files anew at each start of the service, so that a secret one always looks changed. The text of
+    # the certificate stays, and stands for its key.
+    certificate, private_key = observer.by_text(_path(CERTIFICATE)), _path(PRIVATE_KEY)
+    _check_given(certificate)
+    _check_given(private_key)
     opened = open_pair(certificate, private_key)
     material = Material(load(certificate), Secret(load_secret(private_key, SIZE_LIMIT)))
     return opened._replace(authentication=Authentication("x509", store=STORE), material=material)
 
 
-def open_symmetric_systemd(_: CredentialSettings, __: Places) -> Credential:
+@opener
+def open_symmetric_systemd(_: CredentialSettings, __: Places, observer: Observer) -> Credential:
     """Open the primary key, and the secondary where there is one; raises as `open_x509_systemd`."""
     from dpsd.credentials.symmetric import open_keys
 
-    primary, secondary = _path(PRIMARY_KEY), f"{credentials_folder()}/{SECONDARY_KEY}"
+    primary, secondary = observer.by_stat(_path(PRIMARY_KEY)), _path(SECONDARY_KEY)
+    _check_given(primary)
     return open_keys([primary, secondary] if os.path.exists(secondary) else [primary])
 
 
 def _path(name: str) -> str:
-    folder = credentials_folder()
-    path = f"{folder}/{name}"
+    return f"{credentials_folder()}/{name}"
+
+
+def _check_given(path: str) -> None:
+    """Raise Problem `credential-missing` where systemd has put nothing there."""
     if not os.path.exists(path):
+        folder, name = os.path.split(path)
         hint = f"put it there by: sudo dpsctl seal --systemd, or by LoadCredential={name} as dpsd.toml(5) shows; then: "
         hint += "sudo systemctl restart --no-block dpsd"
         raise Problem("credential-missing", f"systemd gave no {name} in {printable(folder)}", hint=hint)
-    return path

@@ -6,10 +6,11 @@ import os
 import ssl
 from typing import NamedTuple
 
+from dpsd.configuration.observed import Observer
 from dpsd.configuration.settings import CredentialSettings
 from dpsd.configuration.token_uri import TokenKey, parse_token_uri
 from dpsd.credentials.certificate import MISMATCHES, load_leaf
-from dpsd.credentials.credential import Credential, Leaf
+from dpsd.credentials.credential import Credential, Leaf, opener
 from dpsd.credentials.secret_file import open_secret
 from dpsd.credentials.token_module import Module
 from dpsd.credentials.token_provider import load_provider, render_key
@@ -56,19 +57,22 @@ class X509Token(NamedTuple):
             raise Problem("token-failed", f"{self.key.uri}: {error.strerror}") from None
 
 
-def open_x509_pkcs11(settings: CredentialSettings, _: Places) -> Credential:
+@opener
+def open_x509_pkcs11(settings: CredentialSettings, _: Places, observer: Observer) -> Credential:
     """Open the certificate, log in to the token by one try of the PIN, and check key and certificate.
 
     Raises Problem `credential-*` or `token-*`.
     """
     key, module = parse_token_uri(settings.token_uri or ""), settings.module or ""
-    leaf = load_leaf(settings.certificate_file or "")
-    certificate = X509Token(leaf, key, _open_token(key, module, settings.pin_file))
+    certificate_file = settings.certificate_file or ""
+    leaf = load_leaf(observer.by_text(certificate_file))
+    pin_file = None if settings.pin_file is None else observer.by_stat(settings.pin_file)
+    certificate = X509Token(leaf, key, _open_token(key, module, pin_file))
     certificate.arm(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     return Credential(
         common_name=leaf.common_name,
         fingerprint=leaf.fingerprint,
-        authentication=Authentication("x509", leaf.path, private_key_uri=key.uri, pkcs11_module=module),
+        authentication=Authentication("x509", certificate_file, private_key_uri=key.uri, pkcs11_module=module),
         x509=certificate,
     )
 

@@ -6,9 +6,10 @@ import os
 import ssl
 from typing import NamedTuple
 
+from dpsd.configuration.observed import Observer
 from dpsd.configuration.settings import CredentialSettings
 from dpsd.credentials.certificate import MISMATCHES, SIZE_LIMIT, load_leaf
-from dpsd.credentials.credential import Credential, Leaf
+from dpsd.credentials.credential import Credential, Leaf, opener
 from dpsd.credentials.secret_file import open_secret
 from dpsd.errors import Problem
 from dpsd.state.connection import Authentication
@@ -29,9 +30,12 @@ class X509Files(NamedTuple):
         arm(context, self.leaf.path, self.private_key_file)
 
 
-def open_x509_files(settings: CredentialSettings, _: Places) -> Credential:
+@opener
+def open_x509_files(settings: CredentialSettings, _: Places, observer: Observer) -> Credential:
     """Open the configured pair; raises as `open_pair`."""
-    return open_pair(settings.certificate_file or "", settings.private_key_file or "")
+    certificate_file, private_key_file = settings.certificate_file or "", settings.private_key_file or ""
+    opened = open_pair(observer.by_text(certificate_file), observer.by_stat(private_key_file))
+    return opened._replace(authentication=Authentication("x509", certificate_file, private_key_file))
 
 
 def open_pair(certificate_file: str, private_key_file: str) -> Credential:

@@ -7,7 +7,7 @@ import time
 
 from dpsd.errors import Problem
 from dpsd.provisioning.attempt import attempt
-from dpsd.provisioning.candidate import has_candidate, promote
+from dpsd.provisioning.candidate import has_candidate, promote, waiting_trial
 from dpsd.provisioning.publish import prepare_folders, publish, raise_flag
 from dpsd.provisioning.record_file import load_record
 from dpsd.state.connection import Connection
@@ -42,7 +42,7 @@ def provision_here(places: Places, *, force: bool) -> Connection:
         publish(done.record, places)
         raise_flag(places)
         if has_candidate(done.record, places):
-            done = attempt(places, done.record, Orders(candidate=True), tell)
+            done = attempt(places, done.record, Orders(trial=waiting_trial(places)), tell)
             publish(done.record, places)
         return done.record.connection
 

@@ -8,10 +8,11 @@ what went wrong gives. Where the present one is refused or unusable, they take t
 from __future__ import annotations
 
 from dpsd.errors import Problem, Retry
-from dpsd.provisioning.candidate import exists, has_candidate
+from dpsd.provisioning.candidate import exists, has_candidate, waiting_trial
 from dpsd.state.messages import Carry, Orders
 from dpsd.state.places import Places
 from dpsd.state.record import Record
+from dpsd.state.trial import PRESENT
 from dpsd.system.clock import boot_clock
 
 _NOT_OPENED = frozenset({"key-source-failed", "key-helper-unreachable", "firmware-failed"})
@@ -40,7 +41,8 @@ class Turns:
         self._is_candidates = self._next and not self.forced and self._waits(record)
         if self._is_candidates != before:
             self.carry = Carry(transport=self.carry.transport)
-        return Orders(self.forced, first, self._started, self.carry, self._is_candidates)
+        trial = waiting_trial(self._places) if self._is_candidates else PRESENT
+        return Orders(self.forced, first, self._started, self.carry, trial)
 
     def settle(self) -> None:
         """The last attempt did what it was to do, but for trying the hub where that is still owed: what was a candidate

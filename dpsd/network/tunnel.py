@@ -14,7 +14,7 @@ import socket
 import urllib.request
 from typing import Any
 
-from dpsd.configuration.proxy import ENVIRONMENT, HTTP, Proxy, parse_proxy
+from dpsd.configuration.proxy import ENVIRONMENT, HTTP, PASSWORD_LIMIT, Proxy, parse_proxy
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
@@ -22,8 +22,6 @@ from dpsd.text import printable
 
 ANSWER_LIMIT = 20
 """Seconds that a proxy may be silent; it may be waiting for the endpoint itself."""
-PASSWORD_LIMIT = 1024
-"""Bytes of a password file."""
 _SOCKS_LIMIT = 127
 """Bytes of a user or password that PySocks sends right; RFC 1929 allows 255."""
 _NOT_ALLOWED = "0x02"

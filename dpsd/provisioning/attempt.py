@@ -19,7 +19,6 @@ from dpsd.protocol.assignment import Assignment, check_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
 from dpsd.protocol.transports import ways
-from dpsd.provisioning.candidate import described
 from dpsd.provisioning.device import Device, open_device
 from dpsd.provisioning.record_file import peek_renewed
 from dpsd.provisioning.register import register
@@ -28,6 +27,7 @@ from dpsd.state.connection import Connection, Mqtt
 from dpsd.state.messages import Carry, Done, Orders, Registered, Renewed, Step, Watch
 from dpsd.state.places import Places
 from dpsd.state.record import Binding, Record, Validity, differences, same_board, updated
+from dpsd.state.trial import PRESENT, Trial
 from dpsd.system.clock import boot_clock, clock_offset, was_set
 from dpsd.system.deadline import Report
 from dpsd.system.mounts import volatile_kind
@@ -43,17 +43,13 @@ _BY_THE_CLOCK_WITH_KEYS = {"dps-unauthorized", "mqtt-unauthorized", "hub-refused
 """What else it makes with symmetric keys, whose tokens expire by the clock."""
 
 
-def attempt(
-    places: Places, previous: Record | None, orders: Orders, report: Report, pair: tuple[str, str] | None = None
-) -> Done:
+def attempt(places: Places, previous: Record | None, orders: Orders, report: Report) -> Done:
     """Make one attempt.
 
-    previous: the earlier record, kept if its binding is the same and nothing forces a registration. pair: a certificate
-    and its key in other files than the configured ones. Raises Problem.
+    previous: the earlier record, kept if its binding is the same and nothing forces a registration. Raises Problem.
     """
-    tried = described(places) if orders.candidate else ""
     try:
-        device = _open_device(places, report, orders.candidate, pair)
+        device = _open_device(places, report, orders.trial)
         check_memory(device.config.outputs, places)
         previous = _renewed(places, device) or previous
         if previous is not None:
@@ -62,7 +58,7 @@ def attempt(
     except Problem as problem:
         if previous is not None and problem.kind.retry is Retry.CONFIGURATION:
             release_again(previous, places)
-        raise (_of_candidate(problem, tried) if tried else problem) from None
+        raise _of_trial(problem, orders.trial) from None
     for sentence in differences(previous.details, device.details) if previous is not None else ():
         report(Step(sentence))
     release(device.credential, done.record, places)
@@ -75,7 +71,7 @@ def _attempt(device: Device, places: Places, previous: Record | None, orders: Or
         orders = orders._replace(carry=_with_transport(orders.carry, previous))
     holds = previous is not None and _still_holds(previous, device)
     owed = orders.carry.check_hub and device.config.hub.check != "off"
-    anew = orders.force or orders.candidate  # what is new is tried, even if it binds to the same
+    anew = orders.force or orders.trial != PRESENT  # what is new is tried, even if it binds to the same
     if previous is not None and holds and not anew and not owed:
         return Done(_record_again(device, previous, orders.carry.transport), registered=False)
     if previous is not None and not holds and _is_renewed(previous, device):
@@ -94,18 +90,21 @@ def _attempt(device: Device, places: Places, previous: Record | None, orders: Or
         _raise_as_of_the_clock(problem.amended(window=_window(places, device)), doubted, device, offset)
 
 
-def _open_device(places: Places, report: Report, candidate: bool, pair: tuple[str, str] | None) -> Device:
+def _open_device(places: Places, report: Report, trial: Trial) -> Device:
     try:
-        return open_device(places, report, TOKEN_PATIENCE, candidate=candidate, pair=pair)
+        return open_device(places, report, TOKEN_PATIENCE, trial)
     except Problem as problem:
-        if problem.code == "credential-mismatch" and pair is None and os.path.lexists(places.renewed):
+        if problem.code == "credential-mismatch" and trial == PRESENT and os.path.lexists(places.renewed):
             problem = problem.amended(hint="a renewal was cut short, finish it: sudo dpsctl renew")
         raise problem from None
 
 
-def _of_candidate(problem: Problem, tried: str) -> Problem:
+def _of_trial(problem: Problem, trial: Trial) -> Problem:
+    """Say of a problem that it is that of what waits, and how to drop that."""
+    if not trial.description:
+        return problem
     hint = f"{problem.hint}; or drop what is new: sudo dpsctl seal --discard"
-    return problem.amended(f"the {tried}: {problem.sentence}", hint=hint)
+    return problem.amended(f"the {trial.description}: {problem.sentence}", hint=hint)
 
 
 def _renewed(places: Places, device: Device) -> Record | None:
@@ -196,7 +195,7 @@ def _register(device: Device, previous: Record | None, orders: Orders, report: R
     report(Carry(check_hub=check != "off"))
     if check != "before-ready":
         return Done(record, registered=True)
-    if not orders.candidate:  # until its hub takes it, the record of the present credential is the one that counts
+    if orders.trial == PRESENT:  # until its hub takes it, the record of the present credential is the one that counts
         report(Registered(record))
     return _try_hub(device, record, Carry(check_hub=True), report)._replace(registered=True)
 

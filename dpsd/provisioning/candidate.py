@@ -16,6 +16,7 @@ from dpsd.provisioning.record_file import peek_record
 from dpsd.shape import ShapeError
 from dpsd.state.places import Places
 from dpsd.state.record import Record
+from dpsd.state.trial import Trial
 from dpsd.system.files import Held, keep_aside, load, lock, move, remove, set_aside
 
 
@@ -40,6 +41,14 @@ def has_candidate(record: Record, places: Places) -> bool:
     A credential is, alone, only where that was a sealed one.
     """
     return has_settings(places) or (places.sealed in record.inputs and has_seal(places))
+
+
+def waiting_trial(places: Places) -> Trial:
+    """Return the trial of all that waits; `PRESENT` where nothing does."""
+    waiting = {places.imported: places.candidate_settings} if has_settings(places) else {}
+    if has_seal(places):
+        waiting[places.sealed] = places.candidate
+    return Trial(waiting, described(places))
 
 
 def described(places: Places) -> str:

@@ -26,6 +26,7 @@ from dpsd.shape import ShapeError
 from dpsd.state.messages import Done, Failed, Orders, encode_event, parse_event
 from dpsd.state.places import Places
 from dpsd.state.record import Record, render_record
+from dpsd.state.trial import Trial
 from dpsd.system.deadline import Report
 from dpsd.system.files import commit, load, move, remove
 from dpsd.system.owner import as_owner, in_owners_process
@@ -174,12 +175,10 @@ def check_name(certificate: str, present: Record | None) -> None:
 
 def _note(places: Places, pair: Pair, report: Report) -> Record:
     prepare_folders(places)
-    staged = Pair(*(new if os.path.lexists(new) else old for new, old in zip(pair.staged, pair, strict=True)))
+    staged = Trial({old: new for old, new in zip(pair, pair.staged, strict=True) if os.path.lexists(new)})
     present = peek_record(places)
-    check_name(staged.certificate, present)
-    done = attempt(places, present, Orders(force=True), report, staged)
-    connection = done.record.connection
-    named = connection.authentication._replace(certificate_file=pair.certificate, private_key_file=pair.private_key)
-    record = done.record._replace(connection=connection._replace(authentication=named), inputs={})
+    check_name(staged.where(pair.certificate), present)
+    done = attempt(places, present, Orders(force=True, trial=staged), report)
+    record = done.record._replace(inputs={})
     commit(places.renewed, render_record(record), 0o600)
     return record

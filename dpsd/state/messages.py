@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from dpsd.errors import PROBLEMS, Problem, encode_problem
 from dpsd.shape import ShapeError, Table, parse_object
 from dpsd.state.record import Record, encode_record, read_record
+from dpsd.state.trial import PRESENT, Trial
 from dpsd.text import printable
 
 SENTENCE_LIMIT = 1000
@@ -44,15 +45,14 @@ class Orders(NamedTuple):
     """What an attempt is to do.
 
     force: register even if nothing changed. first: it is the daemon's first attempt. started: when the daemon started,
-    in seconds of the boot clock; None in the foreground, where a person waits. candidate: with what is to take the
-    place of the present credential, settings, or both.
+    in seconds of the boot clock; None in the foreground, where a person waits. trial: the files that it is made with.
     """
 
     force: bool = False
     first: bool = False
     started: float | None = None
     carry: Carry = Carry()
-    candidate: bool = False
+    trial: Trial = PRESENT
 
 
 class Renewed(NamedTuple):
@@ -103,7 +103,8 @@ def parse_event(line: bytes) -> Event:
 
 
 def encode_orders(orders: Orders) -> str:
-    return json.dumps({**orders._asdict(), "carry": orders.carry._asdict()}, separators=(",", ":"))
+    parts = {"carry": orders.carry._asdict(), "trial": orders.trial._asdict()}
+    return json.dumps({**orders._asdict(), **parts}, separators=(",", ":"))
 
 
 def parse_orders(text: str) -> Orders:
@@ -114,8 +115,13 @@ def parse_orders(text: str) -> Orders:
         first=table.optional_boolean("first") is True,
         started=table.optional_number("started"),
         carry=_read_carry(table.optional_table("carry") or Table({})),
-        candidate=table.optional_boolean("candidate") is True,
+        trial=_read_trial(table.optional_table("trial") or Table({})),
     )
+
+
+def _read_trial(table: Table) -> Trial:
+    waiting = table.optional_table("waiting") or Table({})
+    return Trial({path: waiting.string(path) for path in waiting.values}, table.optional_string("description") or "")
 
 
 def _read_carry(table: Table) -> Carry:

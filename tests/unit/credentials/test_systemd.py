@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dpsd.configuration.observed import Observer
 from dpsd.configuration.settings import CredentialSettings
 from dpsd.credentials import open_credential
-from dpsd.credentials.systemd import observed_files
 from dpsd.state.connection import Authentication
+from dpsd.state.places import Places
 from tests import canaries
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
@@ -53,5 +54,6 @@ def test_what_is_missing_is_named_with_the_line_that_gives_it(
 
 def test_outside_of_the_service_they_are_looked_for_where_it_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    assert observed_files(KEYS) == ["/run/credentials/dpsd.service/dpsd.primary_key"]
-    assert observed_files(X509._replace(store="files")) == []
+    observer = Observer()
+    problem_of("credential-missing", lambda: open_credential(KEYS, Places(), observer))
+    assert list(observer.inputs) == ["/run/credentials/dpsd.service/dpsd.primary_key"]

@@ -12,6 +12,7 @@ from dpsd.provisioning.publish import prepare_folders
 from dpsd.state.messages import Carry
 from dpsd.state.places import Places
 from dpsd.state.record import Record
+from dpsd.state.trial import PRESENT
 from tests.unit.examples import RECORD
 
 REFUSED, OFFLINE = Problem("dps-unauthorized", "no"), Problem("no-answer", "nobody")
@@ -28,7 +29,7 @@ def places(tmp_path: Path) -> Places:
 
 def is_candidates(turns: Turns, record: Record | None = None) -> bool:
     """Take a turn; tell whether it is the candidate's."""
-    return turns.take(record, first=False).candidate
+    return turns.take(record, first=False).trial != PRESENT
 
 
 def test_the_candidate_follows_once_the_device_is_ready_and_again_after_a_refusal(places: Places) -> None:

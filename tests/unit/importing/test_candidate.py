@@ -13,13 +13,14 @@ from dpsd.dpsctl.reset import reset
 from dpsd.importing.adopt import was_adopted
 from dpsd.importing.bundle import load_bundle
 from dpsd.importing.found import adopt_found
-from dpsd.provisioning.candidate import has_candidate, promote
+from dpsd.provisioning.candidate import has_candidate, promote, waiting_trial
 from dpsd.provisioning.device import open_device
 from dpsd.provisioning.publish import publish
 from dpsd.provisioning.record_file import load_record
 from dpsd.sealing.seal import discard
 from dpsd.state.places import Places
 from dpsd.state.record import Record
+from dpsd.state.trial import PRESENT, Trial
 from tests import canaries
 from tests.unit.bundles import Content, signed
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, RECORD, problem_of
@@ -49,14 +50,19 @@ def places(tmp_path: Path) -> Places:
     return found
 
 
-def record_of(places: Places, *, candidate: bool = False) -> Record:
+def record_of(places: Places, trial: Trial = PRESENT) -> Record:
     """What an attempt would come to."""
-    device = open_device(places, candidate=candidate)
+    device = open_device(places, trial=trial)
     return RECORD._replace(binding=device.binding, inputs=device.inputs)
 
 
-def who(places: Places, *, candidate: bool = False) -> tuple[str, str]:
-    return who_of(record_of(places, candidate=candidate))
+def candidate_of(places: Places) -> Record:
+    """What an attempt with all that waits would come to."""
+    return record_of(places, waiting_trial(places))
+
+
+def who(places: Places) -> tuple[str, str]:
+    return who_of(record_of(places))
 
 
 def who_of(record: Record) -> tuple[str, str]:
@@ -74,7 +80,7 @@ def test_settings_and_credential_wait_together_and_are_promoted_together(places:
     assert who(places) == before and waiting(places) == ["candidate.sealed", "candidate.toml"]
     assert has_candidate(old, places) and record_of(places) == old
     promote(old, places)
-    new = record_of(places, candidate=True)
+    new = candidate_of(places)
     assert who(places) == before and new.binding.id_scope == "0ne00TEST02"
     publish(new, places)
     assert who(places) == ("0ne00TEST02", new.binding.credential) and waiting(places) == []
@@ -84,7 +90,7 @@ def test_settings_and_credential_wait_together_and_are_promoted_together(places:
 def test_another_type_and_store_waits_beside_what_is_in_force(places: Places) -> None:
     before = who(places)
     adopt_content(places, {"dpsd.toml": SETTINGS, **PAIR})
-    assert who(places) == before and who(places, candidate=True)[1].startswith("x509:")
+    assert who(places) == before and who_of(candidate_of(places))[1].startswith("x509:")
     assert discard(places) == "newly imported settings and credential"
     assert who(places) == before and waiting(places) == [] and discard(places) == ""
 
@@ -112,17 +118,17 @@ def test_beside_a_credential_in_a_file_a_sealed_one_waits_too(places: Places) ->
 def test_what_was_exchanged_during_the_attempt_is_not_taken_with_the_rest(places: Places, exchanged: Content) -> None:
     before = who(places)
     adopt_content(places, OTHER)
-    tried = record_of(places, candidate=True)
+    tried = candidate_of(places)
     adopt_content(places, exchanged)
     publish(tried, places)
     assert who(places) == before
-    assert who(places, candidate=True) not in (before, who_of(tried))
+    assert who_of(candidate_of(places)) not in (before, who_of(tried))
 
 
 def test_a_later_bundle_builds_on_what_waits(places: Places) -> None:
     adopt_content(places, OTHER)
     adopt_content(places, {"dpsd.toml": b'[network]\ntransport = "auto"\n'})
-    config = open_device(places, candidate=True).config
+    config = open_device(places, trial=waiting_trial(places)).config
     assert (config.dps.id_scope, config.network.transport) == ("0ne00TEST02", "auto")
 
 
@@ -137,14 +143,14 @@ def test_what_only_the_fleet_may_set_stays_while_it_waits(places: Places) -> Non
     trust_fleet(places)
     adopt_content(places, signed({"dpsd.toml": SETTINGS + b'[hub]\nallow = ["a.azure-devices.net"]\n'}, FLEET))
     adopt_content(places, OTHER)
-    assert open_device(places, candidate=True).config.hub.allow == ("a.azure-devices.net",)
+    assert open_device(places, trial=waiting_trial(places)).config.hub.allow == ("a.azure-devices.net",)
 
 
 def test_rights_that_wait_are_none_yet(places: Places) -> None:
     trust_fleet(places)
     adopt_content(places, signed({"dpsd.toml": b"[import]\nreplace = true\n"}, FLEET))
     problem_of("bundle-ignored", lambda: adopt_found(bring(places, OTHER), places))
-    publish(record_of(places, candidate=True), places)
+    publish(candidate_of(places), places)
     assert adopt_found(bring(places, OTHER), places)
 
 

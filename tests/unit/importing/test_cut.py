@@ -13,12 +13,13 @@ from dpsd.credentials import open_credential
 from dpsd.importing.adopt import adopt, resume
 from dpsd.importing.bundle import load_bundle
 from dpsd.importing.found import adopt_found
-from dpsd.provisioning.candidate import has_candidate, promote
+from dpsd.provisioning.candidate import has_candidate, promote, waiting_trial
 from dpsd.provisioning.device import load_config, open_device
 from dpsd.provisioning.publish import publish
 from dpsd.provisioning.record_file import load_record
 from dpsd.state.places import Places
 from dpsd.state.record import Record, render_record
+from dpsd.state.trial import PRESENT, Trial
 from tests.unit.bundles import Content, note_secrets, put_folder
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, RECORD
 from tests.unit.provisioning.test_power_cut import START, Fresh, cuts
@@ -68,10 +69,15 @@ def identity(folder: Path) -> tuple[str, str] | None:
     return config.dps.id_scope, open_credential(config.credential, places(folder)).fingerprint
 
 
-def record_of(folder: Path, *, candidate: bool = False) -> Record:
+def record_of(folder: Path, trial: Trial = PRESENT) -> Record:
     """What an attempt would come to."""
-    device = open_device(places(folder), candidate=candidate)
+    device = open_device(places(folder), trial=trial)
     return RECORD._replace(binding=device.binding, inputs=device.inputs)
+
+
+def candidate_of(folder: Path) -> Record:
+    """What an attempt with all that waits would come to."""
+    return record_of(folder, waiting_trial(places(folder)))
 
 
 def who(record: Record) -> tuple[str, str]:
@@ -131,11 +137,11 @@ def test_with_an_assignment_a_cut_leaves_what_is_in_force_and_all_that_waits_or_
     finished = assigned()
     before = who(record_of(finished))
     adopt(load_bundle(f"{finished}/bundle"), places(finished))
-    after, seen = who(record_of(finished, candidate=True)), []
+    after, seen = who(candidate_of(finished)), []
     for call, folder in cuts(ADOPT, assigned):
         resume(places(folder))
         assert who(record_of(folder)) == before, call
-        seen.append(who(record_of(folder, candidate=True)))
+        seen.append(who(candidate_of(folder)))
         assert seen[-1] == after or dict(load_bundle(f"{folder}/bundle").files) == NEW, f"the bundle is gone: {call}"
     assert seen == sorted(seen, key=[before, after].index) and set(seen) == {before, after}
 
@@ -145,7 +151,7 @@ def test_a_promotion_cut_at_any_call_takes_settings_and_credential_or_neither(as
     def start() -> Path:
         folder = assigned()
         adopt(load_bundle(f"{folder}/bundle"), places(folder))
-        (folder / "record").write_bytes(render_record(record_of(folder, candidate=True)))
+        (folder / "record").write_bytes(render_record(candidate_of(folder)))
         return folder
 
     seen = []
