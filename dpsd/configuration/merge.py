@@ -239,7 +239,7 @@ def _credential_faults(values: dict[str, Value]) -> list[str]:
         stores = " or ".join(store for one, store in STORES if one == kind)
         return [f"{values['credential.store'].origin}: credential.store: with credential.type {kind} use {stores}"]
     decides, said = ("type", kind) if store == "files" else ("store", store)
-    _, needed, possible, _ = STORES[(kind, store)]
+    needed, possible = STORES[kind, store].needs, STORES[kind, store].may
     group_key_file = values["credential.group_key_file"].value
     if "group_key_file" in possible and group_key_file is not None:
         decides, said, needed, possible = "group_key_file", group_key_file, ("group_key_file",), ("allow_group_key",)

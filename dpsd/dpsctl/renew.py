@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from dpsd.configuration.stores import BY_PAIR, BY_SEAL, STORES
 from dpsd.daemon.foreground import publish_renewed, tell
 from dpsd.dpsctl.arguments import Arguments, UsageError
 from dpsd.dpsctl.seal import seal_files
@@ -22,10 +23,11 @@ def run(arguments: Arguments) -> int:
     if certificate is None and (private_key is not None or not pending):
         raise UsageError("write: dpsctl renew --certificate FILE [--private-key FILE]; there is nothing to finish")
     settings = configured(places)
-    if settings.store == "sealed" and certificate is not None:
+    renewed = STORES[settings.type, settings.store].renewed
+    if renewed == BY_SEAL and certificate is not None:
         _renew_seal(certificate, private_key, places)
         return EXIT_DONE
-    if (settings.type, settings.store) != ("x509", "files"):
+    if renewed != BY_PAIR:
         if certificate is None:
             forget(places)
             print("forgot a renewal of files that the configuration does not name any more")

@@ -66,28 +66,44 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
 
 
 def _attempt(device: Device, places: Places, previous: Record | None, orders: Orders, report: Report) -> Done:
-    if previous is not None:
-        _check_board(previous.binding, device)
-        orders = orders._replace(carry=_with_transport(orders.carry, previous))
-    holds = previous is not None and _still_holds(previous, device)
-    owed = orders.carry.check_hub and device.config.hub.check != "off"
-    anew = orders.force or orders.trial != PRESENT  # what is new is tried, even if it binds to the same
-    if previous is not None and holds and not anew and not owed:
-        return Done(_record_again(device, previous, orders.carry.transport), registered=False)
-    if previous is not None and not holds and _is_renewed(previous, device):
+    """Keep the earlier assignment if it still holds, else ask the network for another."""
+    if previous is None:
+        return _contact(device, places, None, None, orders, report)
+    _check_board(previous.binding, device)
+    orders = orders._replace(carry=_with_transport(orders.carry, previous))
+    kept = previous if _still_holds(previous, device) and not _is_asked_anew(orders) else None
+    if kept is not None and not _owes_hub(device, orders):
+        return Done(_record_again(device, kept, orders.carry.transport), registered=False)
+    if _is_renewed(previous, device):
         report(Renewed())
+    return _contact(device, places, previous, kept, orders, report)
+
+
+def _contact(
+    device: Device, places: Places, previous: Record | None, kept: Record | None, orders: Orders, report: Report
+) -> Done:
+    """Try the hub of the assignment that is kept, or register, once turn and clock allow it."""
     _await_turn(places, device, orders)
     doubted = _doubt(previous, device)
     if doubted is not None:
         _await_clock(doubted, device, orders, report)
     offset = clock_offset()
     try:
-        if previous is not None and holds and not anew and not _is_refused_for_good(device, orders.carry):
-            record = _record_again(device, previous, orders.carry.transport)
-            return _try_hub(device, record, orders.carry, report)
+        if kept is not None and not _is_refused_for_good(device, orders.carry):
+            return _try_hub(device, _record_again(device, kept, orders.carry.transport), orders.carry, report)
         return _register(device, previous, orders, report)
     except Problem as problem:
         _raise_as_of_the_clock(problem.amended(window=_window(places, device)), doubted, device, offset)
+
+
+def _is_asked_anew(orders: Orders) -> bool:
+    """Tell whether DPS is to be asked whatever holds: what is new is tried even if it binds to the same."""
+    return orders.force or orders.trial != PRESENT
+
+
+def _owes_hub(device: Device, orders: Orders) -> bool:
+    """Tell whether the hub of the recorded assignment is still to be tried."""
+    return orders.carry.check_hub and device.config.hub.check != "off"
 
 
 def _open_device(places: Places, report: Report, trial: Trial) -> Device:
@@ -133,7 +149,8 @@ def _still_holds(previous: Record, device: Device) -> bool:
 def _is_renewed(previous: Record, device: Device) -> bool:
     """Tell whether the credential alone differs, and is where agents know the old one to be."""
     before, now = previous.connection.authentication, device.credential.authentication
-    return before._replace(thumbprint=now.thumbprint) == now and _holds_by_any_credential(previous, device)
+    is_other = previous.binding.credential != device.binding.credential
+    return is_other and before._replace(thumbprint=now.thumbprint) == now and _holds_by_any_credential(previous, device)
 
 
 def _holds_by_any_credential(previous: Record, device: Device) -> bool:

@@ -37,6 +37,8 @@ class Board:
     def __init__(self, folder: Path, emulator: EmulatorProcess, registration_id: str = "") -> None:
         self.folder = folder
         self.emulator = emulator
+        self.daemon = "dpsd"
+        """The module that is run as the daemon."""
         self.enter: list[str] = []
         """The words before a command that is to run in another namespace."""
         self.registration_id = registration_id or f"board-{os.getpid()}-{next(_NUMBERS)}"
@@ -131,6 +133,12 @@ class Board:
             canaries.note(text, f"what is in {name}", path, born, Path(f"{path}.new"))
         return born.rename(path)
 
+    def put_secret(self, name: str, text: str) -> Path:
+        """Put a file with a secret, readable by its owner alone, into the board's folder in one step."""
+        path = self.folder / name
+        canaries.note(text, f"what is in {name}", path, self.folder / f"{name}.born")
+        return self.put(name, text)
+
     def use_websocket(self) -> None:
         """Speak MQTT inside WebSocket; skips the test where its port is not permitted."""
         if not self.emulator.websocket_port:
@@ -190,7 +198,7 @@ class Daemon:
         self._socket.setblocking(False)
         manager = {"NOTIFY_SOCKET": "@" + address[1:]} if supervised else {}
         with self.log.open("ab") as log:
-            command, everything = [*within, *board.command("dpsd")], environment({**manager, **(extra or {})})
+            command, everything = [*within, *board.command(board.daemon)], environment({**manager, **(extra or {})})
             self.process = subprocess.Popen(command, env=everything, cwd=ROOT, stdout=log, stderr=log)
         self._processes = sweep.Processes(self.process.pid)
 
