@@ -6,8 +6,9 @@ import os
 import stat
 from typing import NamedTuple
 
-from dpsd.configuration.merge import Layer
+from dpsd.configuration.settings import Layer
 from dpsd.errors import Problem
+from dpsd.state.places import CONFIGURATION
 from dpsd.text import printable
 
 SIZE_LIMIT = 64 * 1024
@@ -22,6 +23,11 @@ class Fault(NamedTuple):
 
     said: str
     mend: str
+
+
+def writers(configuration: tuple[str, ...]) -> frozenset[int]:
+    """Return the user ids that may write the configuration besides root: none on a device, else whoever runs this."""
+    return frozenset({os.geteuid()}) if configuration != CONFIGURATION else frozenset[int]()
 
 
 def load_layers(paths: list[str], writers: frozenset[int]) -> list[Layer]:

@@ -24,6 +24,7 @@ from dpsd.configuration.settings import (
     Fleet,
     Hub,
     Import,
+    Layer,
     Network,
     Outputs,
 )
@@ -44,13 +45,6 @@ KEY_LIMIT = 64
 """Parts of a dotted key: tomllib takes memory by the square of their number, gigabytes for a file of 64 KiB."""
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
 _LONG_KEY = re.compile(rf"(?:\.[ \t]*{_PART}[ \t]*){{{KEY_LIMIT}}}")
-
-
-class Layer(NamedTuple):
-    """One configuration file: its path, for messages, and its text."""
-
-    path: str
-    text: str
 
 
 class Value(NamedTuple):

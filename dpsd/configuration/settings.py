@@ -114,6 +114,13 @@ class Import(NamedTuple):
     fleet_key_file: str | None
 
 
+class Layer(NamedTuple):
+    """One configuration file: its path, for messages, and its text."""
+
+    path: str
+    text: str
+
+
 class Config(NamedTuple):
     """The effective configuration; every value has passed its check."""
 

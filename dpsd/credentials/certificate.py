@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 from datetime import datetime, timezone
 from itertools import pairwise
 
@@ -24,6 +25,7 @@ SIZE_LIMIT = 64 * 1024
 MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """What OpenSSL says of another key; the last one where its type is another, too."""
 
+_ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
@@ -89,3 +91,33 @@ def _validity(leaf: x509.Certificate) -> tuple[datetime, datetime]:
     if hasattr(leaf, "not_valid_before_utc"):
         return leaf.not_valid_before_utc, leaf.not_valid_after_utc
     return leaf.not_valid_before.replace(tzinfo=timezone.utc), leaf.not_valid_after.replace(tzinfo=timezone.utc)
+
+
+def load_pair(context: ssl.SSLContext, certificate_file: str, key: int, names: tuple[str, str]) -> None:
+    """Load a certificate's file and the key that the descriptor `key` reads; raises Problem `credential-*`.
+
+    names: what messages call certificate and key.
+    """
+    try:
+        context.load_cert_chain(certificate_file, f"/proc/self/fd/{key}", password=_no_passphrase)
+    except ssl.SSLError as error:
+        raise _unusable(error, *map(printable, names)) from None
+    except OSError as error:
+        raise Problem("credential-missing", f"{printable(names[0])}: {error.strerror}") from None
+
+
+def check_not_encrypted(name: str, text: bytes) -> None:
+    """Raise Problem `credential-encrypted` where a key's PEM text says so; name: what the message calls it."""
+    if any(marker in text for marker in _ENCRYPTED):
+        raise Problem("credential-encrypted", f"{printable(name)} is encrypted with a passphrase")
+
+
+def _no_passphrase() -> str:
+    """Keep OpenSSL from asking on the terminal."""
+    raise Problem("credential-encrypted", "the private key is encrypted with a passphrase")
+
+
+def _unusable(error: ssl.SSLError, certificate: str, key: str) -> Problem:
+    if error.reason in MISMATCHES:
+        return Problem("credential-mismatch", f"{key} is not the private key of {certificate}")
+    return Problem("credential-invalid", f"{certificate} and {key} cannot be used ({error.reason or 'no PEM key'})")

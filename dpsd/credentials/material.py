@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from dpsd.credentials.certificate import parse_leaf
+from dpsd.credentials.certificate import check_not_encrypted, load_pair, parse_leaf
 from dpsd.credentials.credential import Credential, Leaf, Material
 from dpsd.credentials.symmetric import decode_key, of_decoded
-from dpsd.credentials.x509_files import check_not_encrypted, load_pair
 from dpsd.errors import Problem
 from dpsd.secret import Secret
 from dpsd.state.connection import Authentication

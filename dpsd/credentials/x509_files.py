@@ -8,15 +8,11 @@ from typing import NamedTuple
 
 from dpsd.configuration.observed import Observer
 from dpsd.configuration.settings import CredentialSettings
-from dpsd.credentials.certificate import MISMATCHES, SIZE_LIMIT, load_leaf
+from dpsd.credentials.certificate import SIZE_LIMIT, check_not_encrypted, load_leaf, load_pair
 from dpsd.credentials.credential import Credential, Leaf, opener
 from dpsd.credentials.secret_file import open_secret
-from dpsd.errors import Problem
 from dpsd.state.connection import Authentication
 from dpsd.state.places import Places
-from dpsd.text import printable
-
-_ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 
 
 class X509Files(NamedTuple):
@@ -61,33 +57,3 @@ def arm(context: ssl.SSLContext, certificate_file: str, private_key_file: str) -
     with open_secret(private_key_file, SIZE_LIMIT) as descriptor:
         check_not_encrypted(private_key_file, os.pread(descriptor, SIZE_LIMIT, 0))
         load_pair(context, certificate_file, descriptor, (certificate_file, private_key_file))
-
-
-def load_pair(context: ssl.SSLContext, certificate_file: str, key: int, names: tuple[str, str]) -> None:
-    """Load a certificate's file and the key that the descriptor `key` reads; raises Problem `credential-*`.
-
-    names: what messages call certificate and key.
-    """
-    try:
-        context.load_cert_chain(certificate_file, f"/proc/self/fd/{key}", password=_no_passphrase)
-    except ssl.SSLError as error:
-        raise _unusable(error, *map(printable, names)) from None
-    except OSError as error:
-        raise Problem("credential-missing", f"{printable(names[0])}: {error.strerror}") from None
-
-
-def check_not_encrypted(name: str, text: bytes) -> None:
-    """Raise Problem `credential-encrypted` where a key's PEM text says so; name: what the message calls it."""
-    if any(marker in text for marker in _ENCRYPTED):
-        raise Problem("credential-encrypted", f"{printable(name)} is encrypted with a passphrase")
-
-
-def _no_passphrase() -> str:
-    """Keep OpenSSL from asking on the terminal."""
-    raise Problem("credential-encrypted", "the private key is encrypted with a passphrase")
-
-
-def _unusable(error: ssl.SSLError, certificate: str, key: str) -> Problem:
-    if error.reason in MISMATCHES:
-        return Problem("credential-mismatch", f"{key} is not the private key of {certificate}")
-    return Problem("credential-invalid", f"{certificate} and {key} cannot be used ({error.reason or 'no PEM key'})")

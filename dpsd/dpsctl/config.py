@@ -6,11 +6,12 @@ import json
 import os
 from typing import Any
 
+from dpsd.configuration.load import load_config
 from dpsd.dpsctl.arguments import Arguments, UsageError
 from dpsd.dpsctl.image import check_image
 from dpsd.errors import EXIT_DONE
 from dpsd.provisioning.candidate import has_settings
-from dpsd.provisioning.device import load_config, open_device
+from dpsd.provisioning.device import open_device
 from dpsd.system.owner import act_as_owner
 from dpsd.text import printable
 
@@ -19,7 +20,7 @@ def run(arguments: Arguments) -> int:
     if arguments.has("--image"):
         return _image(arguments.options["--image"])
     act_as_owner(arguments.places)
-    effective = load_config(arguments.places)
+    effective = load_config(arguments.places.configuration)
     for key, value in effective.values.items():
         if value.value is not None:
             shown = value.value if isinstance(value.value, (str, int, dict)) else _plain(value.value)

@@ -11,12 +11,12 @@ import shlex
 from collections.abc import Iterator
 
 from dpsd.configuration.files import writers_fault
-from dpsd.configuration.merge import Layer, read_layers
+from dpsd.configuration.merge import read_layers
 from dpsd.configuration.observed import TEXT_LIMIT, drop_ins
-from dpsd.configuration.settings import names_secret
+from dpsd.configuration.settings import Layer, names_secret
 from dpsd.errors import Problem, ProtocolError
 from dpsd.importing.archives import SIZE_LIMIT, unpack
-from dpsd.importing.bundle import ARCHIVES
+from dpsd.importing.reading import ARCHIVES
 from dpsd.protocol.sas import parse_key
 from dpsd.state.places import CONFIGURATION, IMPORT_DIRECTORY, KEYS_DIRECTORY, Places
 from dpsd.system.files import load

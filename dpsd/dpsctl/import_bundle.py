@@ -7,8 +7,8 @@ import os
 from dpsd.dpsctl.arguments import Arguments, UsageError
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.importing.adopt import REMOVED, TRIED, adopt, discard, resume, tell_daemon, waits
-from dpsd.importing.bundle import load_bundle
 from dpsd.importing.found import adopt_found, adopt_stick
+from dpsd.importing.reading import load_bundle
 from dpsd.state.places import Places
 from dpsd.system.owner import is_owner
 

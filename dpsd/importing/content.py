@@ -5,7 +5,8 @@ from __future__ import annotations
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from typing import Any
 
-from dpsd.configuration.merge import Layer, parse_tables
+from dpsd.configuration.merge import parse_tables
+from dpsd.configuration.settings import Layer
 from dpsd.credentials.certificate import check_chain
 from dpsd.credentials.credential import Material
 from dpsd.credentials.material import check_material

@@ -8,8 +8,9 @@ import re
 from dpsd.configuration.settings import SETTINGS
 from dpsd.errors import Problem
 from dpsd.importing.adopt import TRIED, adopt, discard, prepare, waits, was_adopted
-from dpsd.importing.bundle import REPORT, Bundle, load_bundle
+from dpsd.importing.bundle import REPORT, Bundle
 from dpsd.importing.plan import FAULTS, FLEET_KEY, preparation
+from dpsd.importing.reading import load_bundle
 from dpsd.importing.stick import KIND, mounted
 from dpsd.state.places import Places
 from dpsd.system.files import commit, load, make_folder

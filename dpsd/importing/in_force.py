@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from dpsd.configuration.files import load_layers
-from dpsd.configuration.merge import Layer, parse_import
+from dpsd.configuration.files import load_layers, writers
+from dpsd.configuration.merge import parse_import
 from dpsd.configuration.observed import configuration_files
+from dpsd.configuration.settings import Layer
 from dpsd.errors import Problem
-from dpsd.provisioning.device import writers
 from dpsd.state.places import Places
 from dpsd.system.journal import WARNING, log
 from dpsd.system.owner import as_owner
@@ -23,7 +23,7 @@ def settings_in(path: str, places: Places) -> Layer | None:
         return Layer(path, "")
     try:
         with as_owner(places):
-            layer = load_layers([path], writers(places))[0]
+            layer = load_layers([path], writers(places.configuration))[0]
         parse_import([layer])
     except Problem as problem:
         if problem.code != "configuration-invalid":
@@ -43,5 +43,5 @@ def layers_with(places: Places, *imported: Layer | None) -> list[Layer]:
             if place == places.imported:
                 layers += [layer for layer in imported if layer is not None]
             elif files:
-                layers += load_layers(files, writers(places))
+                layers += load_layers(files, writers(places.configuration))
     return layers

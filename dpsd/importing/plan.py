@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from dpsd.configuration.files import SIZE_LIMIT, load_layers
-from dpsd.configuration.merge import Effective, Layer, Preparation, parse_config, parse_import, parse_tables
+from dpsd.configuration.files import SIZE_LIMIT, load_layers, writers
+from dpsd.configuration.merge import Effective, Preparation, parse_config, parse_import, parse_tables
+from dpsd.configuration.settings import Layer
 from dpsd.credentials.credential import Credential, Material
 from dpsd.credentials.material import open_material
 from dpsd.errors import Problem, Retry
@@ -27,7 +28,7 @@ from dpsd.importing.settings import (
 )
 from dpsd.importing.signature import check_signature, check_sums
 from dpsd.provisioning.candidate import has_settings
-from dpsd.provisioning.device import registration_id_of, writers
+from dpsd.provisioning.device import registration_id_of
 from dpsd.state.places import Places
 from dpsd.system.clock import wall_clock
 from dpsd.system.owner import as_owner
@@ -111,7 +112,7 @@ def _check_signature(bundle: Bundle, preparation: Preparation, places: Places) -
         return False
     try:
         with as_owner(places):
-            public_key = load_layers([path], writers(places))[0].text
+            public_key = load_layers([path], writers(places.configuration))[0].text
     except Problem as problem:
         said = f"import.fleet_key_file: {problem.sentence}"
         if problem.code == "configuration-missing":

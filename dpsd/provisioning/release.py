@@ -12,29 +12,12 @@ from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Credential, Material
 from dpsd.errors import Problem
 from dpsd.provisioning.record_file import is_released, promised
-from dpsd.state.connection import Authentication
 from dpsd.state.places import Places
 from dpsd.state.record import Record, same_board
 from dpsd.system.board import serial_number
 from dpsd.system.files import make_folder, replace_changed
 from dpsd.system.mounts import is_in_memory
 from dpsd.text import printable
-
-
-def told(credential: Credential, outputs: Outputs, places: Places) -> Authentication:
-    """Return how an agent proves itself, with the paths of what `release` puts there.
-
-    A renewed certificate has another thumbprint, and so another connection.json, which restarts agents that ask for it.
-    """
-    authentication = credential.authentication
-    if credential.x509 is not None:
-        authentication = authentication._replace(thumbprint=credential.fingerprint.partition(":")[2])
-    if outputs.release_private_key:
-        paths = (places.released_certificate, places.released_private_key)
-        return Authentication(authentication.type, *paths, thumbprint=authentication.thumbprint)
-    if outputs.connection_string:
-        return authentication._replace(connection_string_file=places.released_connection_string)
-    return authentication
 
 
 def asks(outputs: Outputs) -> bool:

@@ -14,12 +14,12 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from dpsd.configuration.load import load_config
 from dpsd.configuration.settings import CredentialSettings
 from dpsd.credentials.certificate import SIZE_LIMIT, load_leaf
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem
 from dpsd.provisioning.attempt import attempt
-from dpsd.provisioning.device import load_config
 from dpsd.provisioning.publish import prepare_folders
 from dpsd.provisioning.record_file import peek_record, peek_renewed
 from dpsd.shape import ShapeError
@@ -48,7 +48,7 @@ class Pair(NamedTuple):
 def configured(places: Places) -> CredentialSettings:
     """Return the credential's settings; raises Problem `configuration-*`."""
     with as_owner(places):
-        return load_config(places).config.credential
+        return load_config(places.configuration).config.credential
 
 
 def renew(places: Places, pair: Pair, certificate: str, private_key: str | None, report: Report) -> Record:

@@ -6,10 +6,10 @@ import os
 import re
 from typing import NamedTuple
 
+from dpsd.configuration.load import load_config
 from dpsd.configuration.merge import Effective
 from dpsd.credentials.material import Material
 from dpsd.errors import Problem
-from dpsd.provisioning.device import load_config
 from dpsd.secret import Secret
 from dpsd.state.places import Places
 from dpsd.system.files import load, remove
@@ -79,7 +79,7 @@ def effective(places: Places) -> Effective | None:
     """Return the configuration, None where there is none yet; raises Problem `configuration-*` otherwise."""
     try:
         with as_owner(places):
-            return load_config(places)
+            return load_config(places.configuration)
     except Problem as problem:
         if problem.code != "configuration-missing":
             raise

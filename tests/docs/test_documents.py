@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from dpsd import errors
-from dpsd.configuration.merge import Effective, Layer, parse_config
-from dpsd.configuration.settings import REQUIRED, SETTINGS
+from dpsd.configuration.merge import Effective, parse_config
+from dpsd.configuration.settings import REQUIRED, SETTINGS, Layer
 from dpsd.configuration.stores import STORES
 from dpsd.dpsctl import __main__ as dpsctl
 from dpsd.dpsctl.arguments import COMMON_OPTIONS

@@ -12,13 +12,15 @@ import shutil
 import tempfile
 
 from dpsd.configuration.files import load_layers
-from dpsd.configuration.merge import FAULT_LIMIT, Layer, parse_config
+from dpsd.configuration.merge import FAULT_LIMIT, parse_config
 from dpsd.configuration.observed import unchanged
+from dpsd.configuration.settings import Layer
 from dpsd.daemon.history import SIZE_LIMIT, History
 from dpsd.dpsctl.__main__ import VERBS
 from dpsd.dpsctl.arguments import enter
 from dpsd.errors import EXIT_BUG, Problem
-from dpsd.importing.bundle import NAMES, load_bundle
+from dpsd.importing.bundle import NAMES
+from dpsd.importing.reading import load_bundle
 from dpsd.protocol.dps import PAYLOAD_LIMIT, encode_register_body
 from dpsd.provisioning.device import open_device
 from dpsd.provisioning.publish import prepare_folders, publish

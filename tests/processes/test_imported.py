@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dpsd.importing.adopt import adopt
-from dpsd.importing.bundle import load_bundle
+from dpsd.importing.reading import load_bundle
 from dpsd.protocol.sas import derive_device_key, parse_key
 from dpsd.state.places import Places
 from tests.emulator_process import EmulatorProcess

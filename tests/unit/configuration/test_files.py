@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dpsd.configuration.files import check_writers, load_layers
-from dpsd.configuration.merge import Layer
+from dpsd.configuration.settings import Layer
 from tests.unit.examples import problem_of
 
 OWN = frozenset({os.geteuid()})

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsd.configuration.merge import FAULT_LIMIT, Effective, Layer, parse_config
-from dpsd.configuration.settings import MISSPELLINGS, PAYLOAD_LIMIT, SETTINGS
+from dpsd.configuration.merge import FAULT_LIMIT, Effective, parse_config
+from dpsd.configuration.settings import MISSPELLINGS, PAYLOAD_LIMIT, SETTINGS, Layer
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import Endpoint
 from tests.unit.examples import DEVICE_KEY, problem_of

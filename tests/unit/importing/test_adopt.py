@@ -12,13 +12,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dpsd.configuration.load import load_config
 from dpsd.credentials import open_credential
 from dpsd.dpsctl.reset import reset
 from dpsd.importing.adopt import adopt, discard, resume, was_adopted
-from dpsd.importing.bundle import load_bundle
 from dpsd.importing.found import adopt_found
 from dpsd.importing.plan import FAULTS, checksums
-from dpsd.provisioning.device import load_config
+from dpsd.importing.reading import load_bundle
 from dpsd.provisioning.publish import prepare_folders, publish
 from dpsd.state.places import Places
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
@@ -79,7 +79,7 @@ def left(folder: str) -> list[str]:
 
 def test_a_whole_bundle_makes_a_configured_device(places: Places) -> None:
     adopt_content(places, WHOLE)
-    config = load_config(places).config
+    config = load_config(places.configuration).config
     assert (config.dps.id_scope, config.credential.type, config.credential.store) == (
         "0ne00TEST01",
         "symmetric_key",
@@ -96,13 +96,13 @@ def test_a_new_credential_alone_leaves_the_settings(places: Places) -> None:
     new = {"certificate.pem": pem_of(make_certificate(key, "pi-1")), "private_key.pem": pem_of_key(key)}
     adopt_content(places, new)
     assert imported(places) == before
-    assert open_credential(load_config(places).config.credential, places).x509 is not None
+    assert open_credential(load_config(places.configuration).config.credential, places).x509 is not None
 
 
 def test_what_the_owner_set_in_etc_is_part_of_the_whole(places: Places) -> None:
     put(places, "etc/dpsd.toml", '[dps]\nid_scope = "0ne00TEST02"\nregistration_id = "pi-2"\n')
     adopt_content(places, KEY)
-    assert load_config(places).config.dps.registration_id == "pi-2"
+    assert load_config(places.configuration).config.dps.registration_id == "pi-2"
 
 
 EXPIRED = pem_of(make_certificate(make_key("ec"), "pi-1", valid=(YESTERDAY - timedelta(days=9), YESTERDAY)))
@@ -135,7 +135,7 @@ def changes_nothing(places: Places, code: str, content: Content) -> None:
 def test_what_the_fleet_has_signed_sets_what_is_its_owners(places: Places) -> None:
     trust_fleet(places)
     adopt_content(places, signed(OWNERS, FLEET))
-    assert load_config(places).config.hub.allow != ()
+    assert load_config(places.configuration).config.hub.allow != ()
 
 
 FORGED = {
@@ -260,7 +260,7 @@ def test_settings_that_are_damaged_are_replaced_by_root_alone_and_can_be_reset(p
     Path(places.imported).write_bytes(damage)
     problem_of("bundle-ignored", lambda: adopt_found(bring(places, WHOLE), places))
     adopt_content(places, WHOLE)
-    assert load_config(places).config.dps.id_scope == "0ne00TEST01"
+    assert load_config(places.configuration).config.dps.id_scope == "0ne00TEST01"
     Path(places.imported).write_bytes(damage)
     assert places.imported in list(reset(places, credential=True))
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dpsd.dpsctl.reset import reset
 from dpsd.importing.adopt import was_adopted
-from dpsd.importing.bundle import load_bundle
 from dpsd.importing.found import adopt_found
+from dpsd.importing.reading import load_bundle
 from dpsd.provisioning.candidate import has_candidate, promote, waiting_trial
 from dpsd.provisioning.device import open_device
 from dpsd.provisioning.publish import publish

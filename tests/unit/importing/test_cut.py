@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from dpsd.configuration.load import load_config
 from dpsd.credentials import open_credential
 from dpsd.importing.adopt import adopt, resume
-from dpsd.importing.bundle import load_bundle
 from dpsd.importing.found import adopt_found
+from dpsd.importing.reading import load_bundle
 from dpsd.provisioning.candidate import has_candidate, promote, waiting_trial
-from dpsd.provisioning.device import load_config, open_device
+from dpsd.provisioning.device import open_device
 from dpsd.provisioning.publish import publish
 from dpsd.provisioning.record_file import load_record
 from dpsd.state.places import Places
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 
 ADOPT = f"""{START}
 sys.path += {sys.path!r}
-from dpsd.importing.bundle import load_bundle
+from dpsd.importing.reading import load_bundle
 from dpsd.importing.found import adopt_found
 from dpsd.importing.adopt import adopt, discard
 from dpsd.state.places import Places
@@ -65,7 +66,7 @@ def identity(folder: Path) -> tuple[str, str] | None:
     """Where the device registers, and as whom."""
     if not (folder / "state/imported.toml").exists():
         return None
-    config = load_config(places(folder)).config
+    config = load_config(places(folder).configuration).config
     return config.dps.id_scope, open_credential(config.credential, places(folder)).fingerprint
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsd.configuration.merge import Layer, parse_import, parse_tables
-from dpsd.configuration.settings import SETTINGS
+from dpsd.configuration.merge import parse_import, parse_tables
+from dpsd.configuration.settings import SETTINGS, Layer
 from dpsd.importing.settings import check_allowed, check_brings_credential, merge, render, with_credential
 from tests.unit.examples import problem_of
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.importing.bundle import Bundle, Files, load_bundle
+from dpsd.importing.bundle import Bundle, Files
+from dpsd.importing.reading import load_bundle
 from dpsd.importing.signature import check_signature, check_sums
 from tests.unit.authority import make_key
 from tests.unit.bundles import put_folder

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from dpsd.importing.archives import ENTRY_LIMIT, FILE_LIMIT, SIZE_LIMIT
-from dpsd.importing.bundle import NAMES, Bundle, load_bundle
+from dpsd.importing.bundle import NAMES, Bundle
+from dpsd.importing.reading import load_bundle
 from tests.unit.bundles import Content, put_folder, tar_of, tgz_of, zip_of
 from tests.unit.examples import problem_of
 
