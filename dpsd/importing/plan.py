@@ -13,8 +13,7 @@ from dpsd.configuration.settings import Layer
 from dpsd.credentials.credential import Credential, Material
 from dpsd.credentials.material import open_material
 from dpsd.errors import Problem, Retry
-from dpsd.importing.bundle import PASSPHRASE, SIGNATURE, SUMS, Bundle
-from dpsd.importing.content import layer_of, material_of, tables_of
+from dpsd.importing.bundle import PASSPHRASE, SIGNATURE, SUMS, Bundle, layer_of, material_of, tables_of
 from dpsd.importing.in_force import layers_with, settings_in
 from dpsd.importing.settings import (
     Tables,
@@ -26,7 +25,7 @@ from dpsd.importing.settings import (
     render_without_lines,
     with_credential,
 )
-from dpsd.importing.signature import check_signature, check_sums
+from dpsd.importing.signature import Signed, check_signature, check_sums
 from dpsd.provisioning.candidate import has_settings
 from dpsd.provisioning.device import registration_id_of
 from dpsd.state.places import Places
@@ -103,12 +102,19 @@ def checksums(bundle: Bundle) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in bundle.files.items() if name != PASSPHRASE}
 
 
+def signed_part(bundle: Bundle) -> Signed:
+    """Return what a signature is about: all files but itself and the sums that it signs."""
+    others = {name: data for name, data in bundle.files.items() if name not in (SUMS, SIGNATURE)}
+    return Signed(bundle.place, bundle.files.get(SUMS), bundle.files.get(SIGNATURE), others)
+
+
 def _check_signature(bundle: Bundle, preparation: Preparation, places: Places) -> bool:
     """Tell whether the fleet's key has signed the bundle; raises Problem if it should have."""
     path = preparation.rights.fleet_key_file
-    if path is None or SIGNATURE not in bundle.files:
-        if SUMS in bundle.files:
-            check_sums(bundle)
+    signed = signed_part(bundle)
+    if path is None or signed.signature is None:
+        if signed.sums is not None:
+            check_sums(signed)
         return False
     try:
         with as_owner(places):
@@ -118,7 +124,7 @@ def _check_signature(bundle: Bundle, preparation: Preparation, places: Places) -
         if problem.code == "configuration-missing":
             raise Problem("bundle-signature-invalid", said, hint=FLEET_KEY) from None
         raise problem.amended(said) from None
-    check_signature(bundle, public_key, path)
+    check_signature(signed, public_key, path)
     return True
 
 

@@ -10,9 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from dpsd.configuration.settings import CredentialSettings
 from dpsd.credentials import open_credential
-from dpsd.importing.bundle import Bundle, Files
-from dpsd.importing.content import material_of
-from dpsd.importing.signature import check_sums
+from dpsd.importing.bundle import Bundle, Files, material_of
+from dpsd.importing.signature import Signed, check_sums
 from dpsd.network.tls import make_context
 from dpsd.protocol.identifiers import check_registration_id
 from tests.fuzz.endings import problems
@@ -88,7 +87,7 @@ def pkcs12(data: bytes) -> None:
 def checksums(data: bytes) -> None:
     """SHA256SUMS of an import bundle."""
     with problems("bundle-signature-invalid"):
-        check_sums(Bundle("/b", (), Files({"dpsd.toml": b"", "SHA256SUMS": data}.items())))
+        check_sums(Signed("/b", data, None, {"dpsd.toml": b""}))
 
 
 TARGETS = {

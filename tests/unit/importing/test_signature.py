@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dpsd.importing.bundle import Bundle, Files
+from dpsd.importing.plan import signed_part
 from dpsd.importing.reading import load_bundle
 from dpsd.importing.signature import check_signature, check_sums
 from tests.unit.authority import make_key
@@ -38,11 +39,13 @@ def changed(bundle: Bundle, **files: bytes | None) -> Bundle:
 
 
 def refused(bundle: Bundle, key: str) -> str:
-    return problem_of("bundle-signature-invalid", lambda: check_signature(bundle, key, "/etc/fleet.pem")).sentence
+    part = signed_part(bundle)
+    return problem_of("bundle-signature-invalid", lambda: check_signature(part, key, "/etc/fleet.pem")).sentence
 
 
 def test_what_the_recipe_signed_is_accepted(signed: tuple[Bundle, str]) -> None:
-    check_signature(*signed, "/etc/fleet.pem")
+    bundle, key = signed
+    check_signature(signed_part(bundle), key, "/etc/fleet.pem")
 
 
 def test_any_change_is_refused(signed: tuple[Bundle, str]) -> None:
@@ -61,7 +64,7 @@ def test_any_change_is_refused(signed: tuple[Bundle, str]) -> None:
 @pytest.mark.parametrize("sums", [b"", b"\xff", b"0" * 64 + b"  dpsd.toml\n", b"hello\n", b"\\" + b"0" * 64 + b"  x\n"])
 def test_odd_sums_are_refused(sums: bytes) -> None:
     bundle = Bundle("/b", (), Files({"dpsd.toml": b"", "SHA256SUMS": sums}.items()))
-    problem_of("bundle-signature-invalid", lambda: check_sums(bundle))
+    problem_of("bundle-signature-invalid", lambda: check_sums(signed_part(bundle)))
 
 
 @pytest.mark.parametrize("kind", ["rsa", "other key", "p384", "private", "empty", "binary"])

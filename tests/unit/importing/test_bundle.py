@@ -7,8 +7,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from dpsd.credentials.pkcs12 import parse_in_time
-from dpsd.importing.bundle import Bundle, Files
-from dpsd.importing.content import material_of, tables_of
+from dpsd.importing.bundle import Bundle, Files, material_of, tables_of
 from tests.unit.authority import PASSPHRASE, PrivateKey, make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, problem_of
 
