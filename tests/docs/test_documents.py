@@ -33,11 +33,9 @@ from dpsd.shape import Table
 from dpsd.state.connection import Authentication, Connection, Mqtt
 from dpsd.state.places import CONFIGURATION, IDENTITY_SOCKET, Places
 from dpsd.system.command import PLACES_OPTIONS
-from tests.unit.test_floors import FLOORS
 from workshop.dev import places
 
 DOCS = places.CHECKOUT / "docs"
-ARCHITECTURE = (DOCS / "architecture.md").read_text()
 README = places.CHECKOUT / "README.md"
 PROBLEMS_PAGE = (DOCS / "problems.md").read_text().replace("`", "")
 PAGES = {name: (DOCS / "man" / name).read_text() for name in ("dpsd.8", "dpsctl.1", "dpsd.toml.5")}
@@ -266,11 +264,6 @@ def test_the_threat_model_has_every_store_and_for_each_the_same_attackers() -> N
     assert stores == plain | {("sealed", source) for source in SOURCES}
     first, *others = ([row[0] for row in rows[2:-1]] for rows in tables.values())
     assert all(attackers == first for attackers in others)
-
-
-def test_the_documents_say_what_each_folder_is_for_in_the_order_of_the_floors() -> None:
-    rooms = re.findall(r"^\| `(\w+)(?:\.py)?`", ARCHITECTURE, re.MULTILINE)
-    assert rooms == [room for row in FLOORS for room in row]
 
 
 def test_commands_in_the_documents_exist() -> None:
