@@ -4,13 +4,59 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 
-from dpsd.dpsctl.arguments import Arguments, Option, Verb, enter
+from dpsd import __version__
 from dpsd.errors import EXIT_DONE, Problem
-from dpsd.state.places import CONFIGURATION
+from dpsd.state.places import CONFIGURATION, Places
+from dpsd.system.command import PLACES_OPTIONS, UsageError, find_places, run_command
+from dpsd.text import printable
+
+_USAGE = """usage: dpsd [OPTION...]
+
+Provision this device, and tell systemd when it is ready.
+
+options:"""
 
 
-def _daemon(arguments: Arguments) -> int:
+def main() -> int:
+    return run_command("dpsd", lambda: _run(sys.argv[1:]))
+
+
+def _run(words: list[str]) -> int:
+    if "--version" in words:
+        print(f"dpsd {__version__}")
+    elif "--help" in words:
+        print(_help())
+    elif words[:1] == ["attempt"]:
+        options = read_options(words[1:], {*PLACES_OPTIONS, "--orders"})
+        _attempt(find_places(options), options.get("--orders", "{}"))
+    else:
+        return _daemon(find_places(read_options(words, PLACES_OPTIONS)))
+    return EXIT_DONE
+
+
+def read_options(words: list[str], known: Collection[str]) -> dict[str, str]:
+    """Read options that all take a value; raises UsageError. The daemon has no room for argparse."""
+    options: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name not in known:
+            raise UsageError(f"unknown argument {printable(name)}")
+        given = value if equals else next(rest, None)
+        if given is None:
+            raise UsageError(f"{name} needs a value")
+        options[name] = given
+    return options
+
+
+def _help() -> str:
+    shown = {**{f"{name} {option.value}": option.help for name, option in PLACES_OPTIONS.items()}, "--help": ""}
+    return "\n".join([_USAGE, *(f"  {name:20}{said}".rstrip() for name, said in shown.items()), "  --version"])
+
+
+def _daemon(places: Places) -> int:
     from dpsd.daemon.supervisor import Supervisor
     from dpsd.system.notify import Notifier
     from dpsd.system.owner import act_as_owner
@@ -18,7 +64,6 @@ def _daemon(arguments: Arguments) -> int:
 
     os.umask(0o077)
     forbid_core_dumps()
-    places = arguments.places
     act_as_owner(places)
     worker = ["attempt", "--state-dir", places.state, "--runtime-dir", places.runtime]
     if places.configuration != CONFIGURATION:
@@ -26,7 +71,7 @@ def _daemon(arguments: Arguments) -> int:
     return Supervisor(places, Notifier(), worker).run()
 
 
-def _attempt(arguments: Arguments) -> int:
+def _attempt(places: Places, orders: str) -> None:
     """Make one attempt and tell about it on stdout, for the supervisor."""
     from dpsd.provisioning.attempt import attempt
     from dpsd.provisioning.record_file import peek_record
@@ -36,28 +81,12 @@ def _attempt(arguments: Arguments) -> int:
         sys.stdout.buffer.write(encode_event(event))
         sys.stdout.buffer.flush()
 
-    places = arguments.places
-    orders = parse_orders(arguments.options.get("--orders", "{}"))
     try:
-        report(attempt(places, peek_record(places), orders, report))
+        report(attempt(places, peek_record(places), parse_orders(orders), report))
     except Problem as problem:
         report(Failed(problem))
     # All is said and nothing is held: taking the interpreter down in order would only cost time.
     os._exit(EXIT_DONE)
-
-
-VERBS = {
-    "": Verb(_daemon, "provision this device and tell systemd when it is ready"),
-    "attempt": Verb(
-        _attempt,
-        "one attempt, for the daemon itself; people use: dpsctl provision",
-        {"--orders": Option("what to do", "JSON")},
-    ),
-}
-
-
-def main() -> int:
-    return enter("dpsd", VERBS, sys.argv[1:])
 
 
 if __name__ == "__main__":

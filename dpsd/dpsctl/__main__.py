@@ -1,101 +1,101 @@
-"""The command `dpsctl`: the table of what people and scripts ask of dpsd."""
+"""The command `dpsctl`: the table of what people and scripts can ask of dpsd."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from importlib import import_module
 
-from dpsd.dpsctl.arguments import Arguments, Option, Verb, enter
+from dpsd import __version__
+from dpsd.dpsctl.arguments import Command, help_of, help_of_all, parse_arguments
+from dpsd.errors import EXIT_DONE, EXIT_USAGE
+from dpsd.system.command import Option, UsageError, run_command
 from dpsd.system.process import forbid_core_dumps
+from dpsd.text import nearest, printable
 
-_JSON = {"--json": Option("problems, and what is told as data, as JSON")}
-
-
-def _verb(module: str, summary: str, options: Mapping[str, Option] = {}, operands: tuple[str, ...] = ()) -> Verb:
-    """Return a verb that is a module of `dpsd.dpsctl`; only the one that is asked for is imported."""
-
-    def run(arguments: Arguments) -> int:
-        status: int = import_module(f"dpsd.dpsctl.{module}").run(arguments)
-        return status
-
-    return Verb(run, summary, {**options, **_JSON}, operands)
-
-
-VERBS = {
-    "provision": _verb(
-        "provision", "one attempt now, with its progress", {"--force": Option("register even if nothing changed")}
+COMMANDS = {
+    "provision": Command(
+        "provision",
+        "try to provision this device now, and show each step",
+        {"--force": Option("register even if nothing changed")},
     ),
-    "reprovision": _verb("reprovision", "ask the running daemon to register again"),
-    "renew": _verb(
+    "reprovision": Command("reprovision", "ask the running daemon to register again"),
+    "renew": Command(
         "renew",
-        "try another certificate and put it in the place of the old one",
+        "try a new certificate, and replace the old one if it works",
         {
-            "--certificate": Option("the new certificate, with its chain", "FILE"),
-            "--private-key": Option("its private key, where that is another one, too", "FILE"),
+            "--certificate": Option("the new certificate, followed by its chain", "FILE"),
+            "--private-key": Option("its private key, if that is new as well", "FILE"),
         },
     ),
-    "status": _verb("status", "what the daemon is doing; exit status 3 when not provisioned"),
-    "show": _verb("show", "print the IoT Hub connection", {"--format": Option("json (default) or env", "NAME")}),
-    "wait": _verb(
-        "wait",
-        "return when provisioned",
-        {"--timeout": Option("then exit with 75", "SECONDS"), "--fail-on-refusal": Option("exit with 77 if refused")},
+    "status": Command("status", "show what the daemon is doing; exit with 3 if not provisioned"),
+    "show": Command(
+        "show", "print the IoT Hub connection", {"--format": Option("json or env; the default is json", "NAME")}
     ),
-    "agent": _verb(
+    "wait": Command(
+        "wait",
+        "wait until this device is provisioned",
+        {
+            "--timeout": Option("give up after this time, and exit with 75", "SECONDS"),
+            "--fail-on-refusal": Option("give up when Azure refuses this device, and exit with 77"),
+        },
+    ),
+    "agent": Command(
         "agent",
-        "let a unit wait for the provisioned device, or no longer",
-        {"--restart-on-change": Option("with enable: restart it when the connection changed")},
+        "make a systemd unit wait until this device is provisioned",
+        {"--restart-on-change": Option("with enable: also restart it when the connection changed")},
         ("enable|disable", "UNIT"),
     ),
-    "explain": _verb(
-        "explain", "what a problem means, what follows and what to do; or all in brief", operands=("[CODE]",)
-    ),
-    "derive-key": _verb(
+    "explain": Command("explain", "explain a problem and what to do; without CODE, list them all", {}, ("[CODE]",)),
+    "derive-key": Command(
         "derive_key",
-        "on the bench: the keys of a group's devices as CSV",
+        "derive the keys of devices from their group's key, on the bench",
         {
             "--group-key-file": Option("the group's primary or secondary key", "FILE"),
-            "--csv": Option("ids from it; - is stdin", "FILE"),
+            "--csv": Option("read the ids from this table; - is standard input", "FILE"),
         },
         ("[ID...]",),
     ),
-    "reset": _verb(
+    "reset": Command(
         "reset",
-        "forget the assignment, for a return or a golden image",
-        {"--credential": Option("remove the configured credential files too"), "--yes": Option("really do it")},
+        "forget the assignment, before a return or for a golden image",
+        {
+            "--credential": Option("also remove the files of the credential"),
+            "--yes": Option("remove them; without this, only list them"),
+        },
     ),
-    "seal": _verb(
+    "seal": Command(
         "seal",
         "encrypt the credential for this device, and remove the plaintext",
         {
-            "--certificate": Option("PEM: the device's certificate first, then its intermediates", "FILE"),
-            "--private-key": Option("PEM, not encrypted", "FILE"),
+            "--certificate": Option("PEM: the device's certificate, then its intermediates", "FILE"),
+            "--private-key": Option("PEM without a passphrase", "FILE"),
             "--primary-key": Option("base64 of 16 to 64 bytes", "FILE"),
-            "--secondary-key": Option("the same", "FILE"),
-            "--source": Option("rpi-firmware, systemd or file; default: the first that is there", "NAME"),
-            "--keep": Option("leave the files with the plaintext"),
-            "--systemd": Option("encrypt by systemd-creds, for credential.store systemd"),
-            "--check": Option("say what is sealed, and whether it can be opened here and now"),
-            "--reseal": Option("seal the present credential anew, by --source if that is given"),
-            "--discard": Option("drop a new credential that has not provisioned yet"),
+            "--secondary-key": Option("base64 of 16 to 64 bytes", "FILE"),
+            "--source": Option(
+                "what encrypts it: rpi-firmware, systemd or file; the default is the first one that is there", "NAME"
+            ),
+            "--keep": Option("keep the files with the plaintext"),
+            "--systemd": Option('let systemd-creds encrypt it, for credential.store = "systemd"'),
+            "--check": Option("show what is sealed, and check that it opens here"),
+            "--reseal": Option("encrypt the present credential again, by --source if given"),
+            "--discard": Option("drop a new credential that is still waiting to be tried"),
         },
         ("[-]",),
     ),
-    "import": _verb(
+    "import": Command(
         "import_bundle",
-        "adopt a bundle of configuration and credential: a folder, .tar, .tar.gz or .zip",
+        "adopt a bundle: a folder, .tar, .tar.gz or .zip",
         {
-            "--unattended": Option("only if the device is not configured yet, with a report beside the bundle"),
-            "--stick": Option("the same, where PATH is the device of a USB stick, and without a report"),
+            "--unattended": Option("only if this device is not configured yet; report beside the bundle"),
+            "--stick": Option("the same for a USB stick whose device is PATH, without a report"),
         },
         ("PATH",),
     ),
-    "config": _verb(
+    "config": Command(
         "config",
-        "check and print the effective configuration",
-        {"--image": Option("instead, look for what must not be in the image at ROOT", "ROOT")},
+        "check the configuration and print it",
+        {"--image": Option("check instead that the image at ROOT has nothing of one board only", "ROOT")},
     ),
 }
 
@@ -103,7 +103,39 @@ VERBS = {
 def main() -> int:
     forbid_core_dumps()
     os.umask(0o077)
-    return enter("dpsctl", VERBS, sys.argv[1:])
+    return run(sys.argv[1:])
+
+
+def run(words: list[str]) -> int:
+    """Do what these arguments ask for; return the exit status."""
+    return run_command("dpsctl", lambda: _run(words), as_json="--json" in words)
+
+
+def _run(words: list[str]) -> int:
+    if "--version" in words:
+        print(f"dpsctl {__version__}")
+        return EXIT_DONE
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    if not words or words[0] == "--help":
+        print(help_of_all(COMMANDS))
+        return EXIT_DONE if words else EXIT_USAGE
+    name, command = words[0], _find(words[0])
+    if "--help" in words:
+        print(help_of(name, command))
+        return EXIT_DONE
+    arguments = parse_arguments(name, command, words[1:])
+    # Only the module of this command is loaded, so that a script gets its answer soon.
+    status: int = import_module(f"dpsd.dpsctl.{command.module}").run(arguments)
+    return status
+
+
+def _find(name: str) -> Command:
+    if name.startswith("-"):
+        raise UsageError("the command comes first")
+    if name not in COMMANDS:
+        raise UsageError(f"no such command: {printable(name)}{nearest(name, COMMANDS)}")
+    return COMMANDS[name]
 
 
 if __name__ == "__main__":

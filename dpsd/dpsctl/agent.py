@@ -11,8 +11,9 @@ import os
 import re
 import subprocess
 
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, Problem
+from dpsd.system.command import UsageError
 from dpsd.system.files import commit_changed, load, make_folder, remove
 from dpsd.text import printable
 

@@ -7,11 +7,12 @@ import os
 from typing import Any
 
 from dpsd.configuration.load import load_config
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.dpsctl.image import check_image
 from dpsd.errors import EXIT_DONE
 from dpsd.provisioning.candidate import has_settings
 from dpsd.provisioning.device import open_device
+from dpsd.system.command import UsageError
 from dpsd.system.owner import act_as_owner
 from dpsd.text import printable
 

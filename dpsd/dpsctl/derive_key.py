@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TextIO
 
 from dpsd.credentials.symmetric import load_key
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.protocol.identifiers import check_registration_id
 from dpsd.protocol.sas import derive_device_key
+from dpsd.system.command import UsageError
 from dpsd.text import printable
 
 

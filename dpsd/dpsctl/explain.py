@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, PROBLEMS
 from dpsd.explanations import explain
+from dpsd.system.command import UsageError
 from dpsd.text import nearest, printable
 
 _ALL = "; for all of them: dpsctl explain"

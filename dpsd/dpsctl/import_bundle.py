@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.importing.adopt import REMOVED, TRIED, adopt, discard, resume, tell_daemon, waits
 from dpsd.importing.found import adopt_found, adopt_stick
 from dpsd.importing.reading import load_bundle
 from dpsd.state.places import Places
+from dpsd.system.command import UsageError
 from dpsd.system.owner import is_owner
 
 

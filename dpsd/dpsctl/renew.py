@@ -6,12 +6,13 @@ import os
 
 from dpsd.configuration.stores import BY_PAIR, BY_SEAL, STORES
 from dpsd.daemon.foreground import publish_renewed, tell
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.dpsctl.seal import seal_files
 from dpsd.errors import EXIT_DONE
 from dpsd.provisioning.record_file import peek_record
 from dpsd.provisioning.renewal import Pair, check_folders, check_name, configured, finish, forget, is_pending, renew
 from dpsd.state.places import Places
+from dpsd.system.command import UsageError
 from dpsd.system.owner import act_as_owner, as_owner
 from dpsd.text import printable
 

@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dpsd.configuration.merge import parse_import
 from dpsd.configuration.settings import CredentialSettings
 from dpsd.credentials.systemd import DROP_IN, sources
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.importing.in_force import layers_with, settings_in
 from dpsd.keys.sources import files
 from dpsd.provisioning.candidate import has_settings
 from dpsd.state.places import Places
+from dpsd.system.command import UsageError
 from dpsd.system.files import kept_aside, lock, newborn, remove, unusable
 from dpsd.system.owner import as_owner, is_owner
 from dpsd.text import printable

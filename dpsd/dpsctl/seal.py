@@ -10,7 +10,7 @@ from contextlib import suppress
 from dpsd.configuration.merge import Effective
 from dpsd.credentials.material import check_material
 from dpsd.credentials.sealed import Unsealed
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.dpsctl.reset import FLASH
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.keys.request import SOURCES
@@ -27,6 +27,7 @@ from dpsd.sealing.plaintext import (
 )
 from dpsd.sealing.seal import Sealed, check, discard, forget_keys, reseal, seal
 from dpsd.state.places import Places
+from dpsd.system.command import UsageError
 from dpsd.system.daemon import ask_to_look
 from dpsd.system.owner import in_owners_process
 from dpsd.text import printable

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.outputs import FORMATS
 from dpsd.shape import ShapeError, parse_object
 from dpsd.state.connection import parse_connection
+from dpsd.system.command import UsageError
 from dpsd.system.files import load
 from dpsd.text import printable
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import time
 
-from dpsd.dpsctl.arguments import Arguments, UsageError
+from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, EXIT_REFUSED, Problem
+from dpsd.system.command import UsageError
 from dpsd.system.daemon import is_provisioned, load_status, problem_told
 
 POLL_INTERVAL = 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from dpsd.shape import Table
+from dpsd.shape import Table, read_fields
 
 
 class Authentication(NamedTuple):
@@ -61,34 +61,4 @@ def encode_connection(connection: Connection) -> dict[str, Any]:
 
 def parse_connection(table: Table) -> Connection:
     """Parse what `encode_connection` returns; raises ShapeError."""
-    authentication, mqtt = table.table("authentication"), table.table("mqtt")
-    return Connection(
-        iothub_hostname=table.string("iothub_hostname"),
-        device_id=table.string("device_id"),
-        registration_id=table.string("registration_id"),
-        id_scope=table.string("id_scope"),
-        authentication=Authentication(
-            authentication.string("type"),
-            authentication.optional_string("certificate_file"),
-            authentication.optional_string("private_key_file"),
-            authentication.optional_string("identity_socket"),
-            authentication.optional_string("private_key_uri"),
-            authentication.optional_string("pkcs11_module"),
-            authentication.optional_string("store"),
-            authentication.optional_string("connection_string_file"),
-            authentication.optional_string("thumbprint"),
-        ),
-        mqtt=Mqtt(
-            mqtt.string("host"),
-            mqtt.integer("port"),
-            mqtt.string("transport"),
-            mqtt.string("client_id"),
-            mqtt.string("username"),
-            mqtt.string("trusted_roots"),
-            mqtt.optional_string("proxy"),
-            mqtt.optional_string("path"),
-        ),
-        substatus=table.string("substatus"),
-        assigned_at=table.string("assigned_at"),
-        etag=table.string("etag"),
-    )
+    return read_fields(Connection, table)

@@ -6,7 +6,7 @@ import json
 from typing import Any, NamedTuple
 
 from dpsd.errors import PROBLEMS, Problem, encode_problem
-from dpsd.shape import ShapeError, Table, parse_object
+from dpsd.shape import ShapeError, Table, parse_object, read_fields
 from dpsd.state.record import Record, encode_record, read_record
 from dpsd.state.trial import PRESENT, Trial
 from dpsd.text import printable
@@ -92,7 +92,7 @@ def parse_event(line: bytes) -> Event:
     if "watch" in table.values:
         return Watch(dict(table.table("watch").values))
     if "carry" in table.values:
-        return _read_carry(table.table("carry"))
+        return read_fields(Carry, table.table("carry"))
     if "renewed" in table.values:
         return Renewed()
     if "assigned" in table.values:
@@ -109,28 +109,7 @@ def encode_orders(orders: Orders) -> str:
 
 def parse_orders(text: str) -> Orders:
     """Parse what `encode_orders` returns; raises ShapeError."""
-    table = parse_object(text, "orders")
-    return Orders(
-        force=table.optional_boolean("force") is True,
-        first=table.optional_boolean("first") is True,
-        started=table.optional_number("started"),
-        carry=_read_carry(table.optional_table("carry") or Table({})),
-        trial=_read_trial(table.optional_table("trial") or Table({})),
-    )
-
-
-def _read_trial(table: Table) -> Trial:
-    waiting = table.optional_table("waiting") or Table({})
-    return Trial({path: waiting.string(path) for path in waiting.values}, table.optional_string("description") or "")
-
-
-def _read_carry(table: Table) -> Carry:
-    return Carry(
-        operation_id=table.optional_string("operation_id"),
-        check_hub=table.optional_boolean("check_hub") is True,
-        refused_since=table.optional_number("refused_since"),
-        transport=table.optional_string("transport"),
-    )
+    return read_fields(Orders, parse_object(text, "orders"))
 
 
 def parse_problem(table: Table) -> Problem:

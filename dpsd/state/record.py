@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from dpsd.shape import ShapeError, Table, parse_object
-from dpsd.state.connection import Connection, encode_connection, parse_connection
+from dpsd.shape import ShapeError, Table, parse_object, read_fields
+from dpsd.state.connection import Connection, encode_connection
 from dpsd.text import printable
 
 VERSION = 1
@@ -84,7 +84,7 @@ class Record(NamedTuple):
     inputs: dict[str, Any]
     connection: Connection
     payload: dict[str, Any] | None
-    environment: bool
+    environment: bool = False
     secondary: bool = False
     store: dict[str, Any] | None = None
     validity: Validity | None = None
@@ -121,38 +121,7 @@ def read_record(table: Table) -> Record:
     if version != VERSION:
         kind = NewerRecordError if version > VERSION else ShapeError
         raise kind(f"record.version: {printable(version, 20)} is not known here")
-    payload, store = table.optional_table("payload"), table.optional_table("store")
-    return Record(
-        binding=_read_binding(table.table("binding")),
-        inputs=dict(table.table("inputs").values),
-        connection=parse_connection(table.table("connection")),
-        payload=None if payload is None else dict(payload.values),
-        environment=table.values.get("environment") is True,
-        secondary=table.values.get("secondary") is True,
-        store=None if store is None else dict(store.values),
-        validity=_read_validity(table.optional_table("validity")),
-        details=_read_details(table.optional_table("details") or Table({})),
-    )
-
-
-def _read_binding(table: Table) -> Binding:
-    return Binding(
-        table.string("id_scope"),
-        table.string("registration_id"),
-        table.string("endpoint"),
-        table.string("credential"),
-        table.optional_string("board") or "",
-    )
-
-
-def _read_details(table: Table) -> Details:
-    return Details(*(table.optional_string(name) or "" for name in Details._fields))
-
-
-def _read_validity(table: Table | None) -> Validity | None:
-    if table is None:
-        return None
-    begin, end = table.optional_number("not_before"), table.optional_number("not_after")
-    if begin is None or end is None or max(abs(begin), abs(end)) > LAST_MOMENT:
-        raise ShapeError(f"{table.path}: expected the moments not_before and not_after")
-    return Validity(begin, end)
+    record = read_fields(Record, table)
+    if record.validity is not None and max(map(abs, record.validity)) > LAST_MOMENT:
+        raise ShapeError(f"{table.path}.validity: expected moments before the year 10000")
+    return record

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.boot.lab import Device, Emulator, Layers, put
-from tests.processes.test_firmware import STAND_IN
+from tests.processes.firmware import STAND_IN
 from workshop.lab.machine import eventually
 
 pytestmark = pytest.mark.root

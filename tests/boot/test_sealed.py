@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.boot.lab import READY, Device, Emulator, Layers, put
-from tests.processes.test_firmware import STAND_IN
+from tests.processes.firmware import STAND_IN
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from workshop.lab.machine import Machine, eventually
 

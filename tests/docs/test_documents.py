@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from dpsd import errors
 from dpsd.configuration.merge import Effective, parse_config
 from dpsd.configuration.settings import REQUIRED, SETTINGS, Layer
 from dpsd.configuration.stores import STORES
-from dpsd.dpsctl import __main__ as dpsctl
+from dpsd.dpsctl.__main__ import COMMANDS
 from dpsd.dpsctl.arguments import COMMON_OPTIONS
 from dpsd.emulator.dps.enrollments import parse_enrollments
 from dpsd.emulator.switches import Switches
@@ -31,13 +32,12 @@ from dpsd.protocol.identifiers import Endpoint
 from dpsd.shape import Table
 from dpsd.state.connection import Authentication, Connection, Mqtt
 from dpsd.state.places import CONFIGURATION, IDENTITY_SOCKET, Places
-from tests.unit.test_floors import FLOORS
+from dpsd.system.command import PLACES_OPTIONS
 from workshop.dev import places
 
 DOCS = places.CHECKOUT / "docs"
 README = places.CHECKOUT / "README.md"
 PROBLEMS_PAGE = (DOCS / "problems.md").read_text().replace("`", "")
-ARCHITECTURE = (DOCS / "architecture.md").read_text()
 PAGES = {name: (DOCS / "man" / name).read_text() for name in ("dpsd.8", "dpsctl.1", "dpsd.toml.5")}
 TEXTS = [README, places.CHECKOUT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 REQUIRED_BY_TYPE = {
@@ -163,19 +163,23 @@ def test_the_man_page_has_every_command_with_its_options() -> None:
             plain = re.sub(r"Oo .*? Oc|Op Fl \S+|Fl \S+ Ar \S+", "", " ".join(words))  # without the options
             operands = [word for word in plain.split() if word not in {"Ar", "Op"}]
             documented[name] = (options, operands)
-    expected = {name: [word.strip("[]") for word in verb.operands] for name, verb in dpsctl.VERBS.items()}
-    assert documented == {name: (set(verb.options) - {"--json"}, expected[name]) for name, verb in dpsctl.VERBS.items()}
+    expected = {
+        name: (set(command.options), [word.strip("[]") for word in command.operands])
+        for name, command in COMMANDS.items()
+    }
+    assert documented == expected
 
 
-@pytest.mark.parametrize(("page", "more"), [("dpsd.8", set()), ("dpsctl.1", {"--json"})])
-def test_the_man_pages_have_the_common_options(page: str, more: set[str]) -> None:
+@pytest.mark.parametrize(("page", "options"), [("dpsd.8", PLACES_OPTIONS), ("dpsctl.1", COMMON_OPTIONS)])
+def test_the_man_pages_have_the_common_options(page: str, options: Mapping[str, object]) -> None:
     heads = {f"-{item.head.split()[1]}" for item in items(page) if item.head.startswith("Fl ")}
-    assert heads - {"--help", "--version"} == set(COMMON_OPTIONS) | more
+    assert heads - {"--help", "--version"} == set(options)
 
 
 def test_the_man_page_has_every_exit_status() -> None:
     statuses = {int(item.head) for item in items("dpsctl.1") if item.section == "EXIT STATUS"}
-    assert statuses == {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    by_signal = {128 + signal.SIGINT, 128 + signal.SIGPIPE}
+    assert statuses == {value for name, value in vars(errors).items() if name.startswith("EXIT_")} | by_signal
 
 
 def test_the_man_page_has_every_member_of_connection_json() -> None:
@@ -262,15 +266,10 @@ def test_the_threat_model_has_every_store_and_for_each_the_same_attackers() -> N
     assert all(attackers == first for attackers in others)
 
 
-def test_the_documents_say_what_each_folder_is_for_in_the_order_of_the_floors() -> None:
-    rooms = re.findall(r"^\| `(\w+)(?:\.py)?`", ARCHITECTURE, re.MULTILINE)
-    assert rooms == [room for row in FLOORS for room in row]
-
-
 def test_commands_in_the_documents_exist() -> None:
     for path in TEXTS:
         for verb in re.findall(r"^ {4}(?:sudo )?dpsctl ([\w-]+)", path.read_text(), re.MULTILINE):
-            assert verb in dpsctl.VERBS, f"{path.name}: dpsctl {verb}"
+            assert verb in COMMANDS, f"{path.name}: dpsctl {verb}"
 
 
 def test_verbs_of_dev_in_the_documents_exist() -> None:

@@ -16,8 +16,7 @@ from dpsd.configuration.merge import FAULT_LIMIT, parse_config
 from dpsd.configuration.observed import unchanged
 from dpsd.configuration.settings import Layer
 from dpsd.daemon.history import SIZE_LIMIT, History
-from dpsd.dpsctl.__main__ import VERBS
-from dpsd.dpsctl.arguments import enter
+from dpsd.dpsctl.__main__ import run
 from dpsd.errors import EXIT_BUG, Problem
 from dpsd.importing.bundle import NAMES
 from dpsd.importing.reading import load_bundle
@@ -75,7 +74,7 @@ def dpsctl(*arguments: str) -> None:
     options = [f"--config={folder()}/dpsd.toml", f"--state-dir={places().state}", f"--runtime-dir={places().runtime}"]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        status = enter("dpsctl", VERBS, [*arguments, *options])
+        status = run([*arguments, *options])
     assert status != EXIT_BUG, printed.getvalue()
     assert printed.getvalue().replace("\n", "").isascii()
     assert printed.getvalue().replace("\n", "").isprintable()

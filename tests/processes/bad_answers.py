@@ -30,6 +30,8 @@ INTERCEPTED = End("intercepted", 69)
 
 REPLY: Row = {"on": "register-reply", "do": "reply"}
 POLL: Row = {"on": "poll-reply", "do": "reply"}
+REFUSED: Row = {"on": "connack", "do": "code", "code": 5, "service": "hub"}
+"""The hub does not let the device in."""
 OLD_HELLO = "160302002a020000260302" + "00" * 32 + "00c01300"
 """A ServerHello of TLS 1.1, as a server answers that has never heard of anything newer."""
 

@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -150,6 +151,16 @@ class Board:
         key = (self.emulator.directory / "groups/symmetric-fleet/primary.key").read_text().strip()
         self.write_key(self.folder / "group.symkey", key)
         self.set_credential(group_key_file=f"{self.folder}/group.symkey", allow_group_key=allow)
+
+    def use_systemd(self) -> dict[str, str]:
+        """Be given the key as systemd does; return the service's environment."""
+        folder = self.folder / "credentials"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        canaries.note(self.secret, "systemd's credential", folder)
+        (folder / "dpsd.primary_key").write_text(self.secret)
+        self.set_credential(store="systemd")
+        return {"CREDENTIALS_DIRECTORY": str(folder)}
 
     def command(self, module: str, *words: str) -> list[str]:
         places = ["--config", str(self.config), "--state-dir", str(self.state), "--runtime-dir", str(self.run)]

@@ -7,6 +7,7 @@ import pytest
 
 from tests.emulator_process import EmulatorProcess
 from tests.processes.board import Board
+from tests.processes.firmware import use_firmware
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +20,10 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProce
 def board(tmp_path: Path, emulator: EmulatorProcess) -> Board:
     emulator.replace()
     return Board(tmp_path / "board", emulator)
+
+
+@pytest.fixture
+def otp(board: Board) -> Board:
+    """A board with its key in the firmware's OTP."""
+    use_firmware(board)
+    return board

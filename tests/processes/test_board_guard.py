@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.emulator_process import ROOT
 from tests.processes.board import Board, Daemon, environment
+from tests.processes.firmware import on_board
 
 pytestmark = pytest.mark.root
-SCRIPT = 'mount --bind "$1" /sys/firmware && shift && exec "$@"'
-
-
-def on_board(serial_number: str, folder: Path) -> list[str]:
-    """Return the command in front of a program that shall find itself on a board with this serial number."""
-    tree = folder / f"firmware-{serial_number}"
-    (tree / "devicetree/base").mkdir(parents=True, exist_ok=True)
-    (tree / "devicetree/base/serial-number").write_text(f"{serial_number}\0")
-    return ["unshare", "--mount", "sh", "-c", SCRIPT, "sh", str(tree)]
 
 
 def provision(board: Board, serial_number: str) -> subprocess.CompletedProcess[str]:

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from tests import canaries
-from tests.emulator_process import ROOT
 from tests.processes.board import Board, environment
-
-PAGE = (ROOT / "docs/certificates.md").read_text()
-
-
-def recipe(name: str) -> str:
-    """Return the one block of the page with this after its fence."""
-    (text,) = re.findall(rf"^```{name}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    return str(text)
-
+from tests.processes.recipe import enroll, recipe
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-
-
-def enroll(board: Board, authority: str, script: str = "", extra: dict[str, str] | None = None) -> Path:
-    """Run the recipe, have the group of its authority at the emulator, and give the board its device; return where.
-
-    script: another recipe. extra: more of its environment.
-    """
-    bench = board.folder / "bench"
-    bench.mkdir()
-    subprocess.run(
-        ["sh", "-eu"], input=script or recipe("sh"), cwd=bench, env=environment(extra), text=True, check=True
-    )
-    canaries.note((bench / "pi-0001.key").read_bytes(), "the recipe's key", bench)
-    certificates = {"signingCertificates": {"primary": (bench / authority).read_text()}}
-    group = {"enrollmentGroupId": f"of-{authority}", "attestation": {"type": "x509", "x509": certificates}}
-    board.emulator.replace(enrollments={"enrollmentGroups": [group]})
-    board.use_certificate()
-    board.set("credential.certificate_file", f"{bench}/pi-0001.pem")
-    board.set("credential.private_key_file", f"{bench}/pi-0001.key")
-    return bench
 
 
 @pytest.mark.parametrize("authority", ["root.pem", "factory.pem"])

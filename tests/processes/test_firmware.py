@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
 from tests.emulator_process import EmulatorProcess
 from tests.processes.board import Board, Daemon
+from tests.processes.firmware import use_firmware
 
-# The arguments of the real command, its output and, below, its words; the key is in the test's folder, not in OTP.
-STAND_IN = """#!{python} -I
-import base64, hashlib, hmac, sys
-verb, *words = sys.argv[1:]
-options = dict(zip(words[::2], words[1::2]))
-assert verb == "hmac" and sorted(options) == ["--in", "--key-id", "--out"], sys.argv
-message = open(options["--in"], "rb").read(2049)
-assert len(message) <= 2048 and options["--key-id"] == "1"
-key = base64.b64decode(open("{key}").read())
-open(options["--out"], "wb").write(hmac.new(key, message, hashlib.sha256).digest())
-"""
 WORDS = {
     "firmware-key-missing": ("Last crypto error: 6 (Key not set (all zeros))", 78),
     "firmware-not-permitted": ("Failed to open /dev/vcio: Permission denied\nLast crypto error: -1", 78),
     "firmware-failed": ("Last crypto error: 8 (Operation not supported)", 69),
 }
-
-
-@pytest.fixture
-def otp(board: Board) -> Board:
-    """The board with its key in OTP, and no key file in its configuration."""
-    command = board.folder / "rpi-fw-crypto"
-    command.write_text(STAND_IN.format(python=sys.executable, key=board.key))
-    command.chmod(0o755)
-    board.set_credential(store="rpi-firmware", firmware_command=str(command))
-    return board
 
 
 def test_every_token_is_signed_by_the_firmware(otp: Board, emulator: EmulatorProcess) -> None:
@@ -47,9 +26,9 @@ def test_every_token_is_signed_by_the_firmware(otp: Board, emulator: EmulatorPro
     assert {line["service"] for line in emulator.lines()[since:] if line["event"] == "connect"} == {"dps", "hub"}
 
 
-def test_a_key_that_moved_into_the_firmware_is_the_same_device(board: Board, request: pytest.FixtureRequest) -> None:
+def test_a_key_that_moved_into_the_firmware_is_the_same_device(board: Board) -> None:
     assert board.dpsctl("provision").returncode == 0
-    request.getfixturevalue("otp")
+    use_firmware(board)
     since = len(board.emulator.lines())
     assert board.dpsctl("provision").returncode == 0
     assert board.emulator.lines()[since:] == []

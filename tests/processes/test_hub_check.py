@@ -8,11 +8,10 @@ import signal
 import pytest
 
 from tests.emulator_process import EmulatorProcess
+from tests.processes.bad_answers import REFUSED
 from tests.processes.board import Board, Daemon
 
 pytestmark = pytest.mark.mqtt
-
-REFUSED = {"on": "connack", "do": "code", "code": 5, "service": "hub"}
 
 
 def services(emulator: EmulatorProcess, since: int) -> list[str]:

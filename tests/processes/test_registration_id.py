@@ -10,7 +10,7 @@ import pytest
 
 from tests.emulator_process import ROOT, EmulatorProcess
 from tests.processes.board import Board, Daemon, environment
-from tests.processes.test_board_guard import on_board
+from tests.processes.firmware import on_board
 from workshop.lab.network import Network
 
 SERIAL = "10000000ABCD1234"

@@ -19,10 +19,9 @@ from dpsd.secret import Secret
 from dpsd.system.mounts import is_in_memory
 from tests import azure_sdk, canaries
 from tests.emulator_process import EmulatorProcess
+from tests.processes.bad_answers import REFUSED
 from tests.processes.board import Board, Daemon
-from tests.processes.test_hub_check import REFUSED
-from tests.processes.test_sealed import other_key, places, put
-from tests.processes.test_systemd_store import use_systemd
+from tests.processes.seals import other_key, places, put
 
 MEMORY = "/dev/shm"
 pytestmark = pytest.mark.skipif(not is_in_memory(MEMORY), reason=f"{MEMORY} is not in memory here")
@@ -143,7 +142,7 @@ def test_of_a_groups_key_the_devices_own_is_given(board: Board) -> None:
 
 
 def test_the_keys_of_systemd_are_given(board: Board) -> None:
-    given = use_systemd(board)
+    given = board.use_systemd()
     ask(board, "connection_string")
     assert board.dpsctl("provision", extra=given).returncode == 0
     assert released(board) == {"connection_string": connection_string(board)}

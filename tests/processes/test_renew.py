@@ -12,7 +12,7 @@ import pytest
 from dpsd.emulator.files.authority import Issued, issue_device, load
 from tests.emulator_process import EmulatorProcess
 from tests.processes.board import Board, Daemon
-from tests.processes.test_renewed_files import chain, credential_of, intermediate, issue
+from tests.processes.certificates import chain, credential_of, intermediate, issue
 
 
 @pytest.fixture

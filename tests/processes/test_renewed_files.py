@@ -11,25 +11,12 @@ import pytest
 
 from dpsd.emulator.files.authority import Issued, issue_device, load
 from tests.emulator_process import EmulatorProcess
+from tests.processes.bad_answers import REFUSED
 from tests.processes.board import Board, Daemon
-from tests.processes.test_hub_check import REFUSED
+from tests.processes.certificates import chain, credential_of, intermediate, issue
 
 MINUTE = 100.0
 """Seconds in which a look at the files of a ready device falls, and an attempt after it."""
-
-
-def issue(board: Board, name: str = "") -> Issued:
-    """Issue a certificate for the board, or for somebody else, below the emulator's group."""
-    return issue_device(name or board.registration_id, load(*intermediate(board)))
-
-
-def intermediate(board: Board) -> tuple[str, str]:
-    group = board.emulator.directory / "groups/x509-fleet"
-    return (group / "intermediate.pem").read_text(), (group / "intermediate.key").read_text()
-
-
-def chain(board: Board, issued: Issued) -> str:
-    return issued.pem() + intermediate(board)[0]
 
 
 @pytest.fixture
@@ -49,12 +36,6 @@ def replace_by_refused(board: Board) -> None:
     """Put a pair that no enrollment knows where the old one is."""
     stranger = issue_device(board.registration_id)
     replace(board, stranger, stranger.pem())
-
-
-def credential_of(board: Board) -> str:
-    """Return the fingerprint of the credential that the assignment is bound to."""
-    record = json.loads((board.state / "private/assignment.json").read_text())
-    return str(record["binding"]["credential"])
 
 
 def test_files_replaced_one_after_the_other_are_registered(

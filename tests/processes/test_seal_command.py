@@ -9,7 +9,7 @@ import pytest
 from tests import canaries
 from tests.emulator_process import ROOT
 from tests.processes.board import LIMIT, Board, Daemon, environment
-from tests.processes.test_sealed import STRANGER, other_key
+from tests.processes.seals import STRANGER, other_key
 
 
 def use_seal(board: Board) -> None:

@@ -11,10 +11,8 @@ import pytest
 
 from tests import sweep
 from tests.processes.board import LIMIT, Board, Daemon
-from tests.processes.test_firmware import otp
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="not installed: strace")
-__all__ = ["otp"]
 
 
 def test_the_daemon_and_its_attempt(board: Board, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from tests.emulator_process import next_address
 from tests.processes.board import Board, Daemon, environment
-from tests.processes.test_certificates import PAGE, enroll, recipe
-from tests.processes.test_renewed_files import credential_of
+from tests.processes.certificates import credential_of
+from tests.processes.recipe import PAGE, enroll, recipe
 from workshop.debian import roots
 
 pytestmark = [pytest.mark.root, pytest.mark.full, pytest.mark.timeout(2400)]

@@ -7,20 +7,8 @@ import shutil
 
 import pytest
 
-from tests import canaries
 from tests.emulator_process import EmulatorProcess
 from tests.processes.board import Board, Daemon
-
-
-def use_systemd(board: Board) -> dict[str, str]:
-    """Give the board's key as systemd does; return the service's environment."""
-    folder = board.folder / "credentials"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    canaries.note(board.secret, "systemd's credential", folder)
-    (folder / "dpsd.primary_key").write_text(board.secret)
-    board.set_credential(store="systemd")
-    return {"CREDENTIALS_DIRECTORY": str(folder)}
 
 
 def registrations(emulator: EmulatorProcess, since: int = 0) -> list[str]:
@@ -32,18 +20,18 @@ def test_a_key_that_is_handed_over_anew_at_each_start_keeps_the_assignment(
 ) -> None:
     since = len(emulator.lines())
     for _ in range(2):
-        with Daemon(board, extra=use_systemd(board)) as daemon:
+        with Daemon(board, extra=board.use_systemd()) as daemon:
             daemon.await_notified("READY=1")
     assert len(registrations(emulator, since)) == 1
     assert "symmetric:" in json.loads((board.state / "private/assignment.json").read_text())["binding"]["credential"]
 
 
 def test_another_key_must_register_and_until_then_the_earlier_assignment_holds(board: Board) -> None:
-    with Daemon(board, extra=use_systemd(board)) as daemon:
+    with Daemon(board, extra=board.use_systemd()) as daemon:
         daemon.await_notified("READY=1")
     record = (board.state / "private/assignment.json").read_bytes()
     board.secret = "A" * 43 + "="
-    with Daemon(board, extra=use_systemd(board)) as daemon:
+    with Daemon(board, extra=board.use_systemd()) as daemon:
         daemon.await_status("provisioned by an earlier assignment; ")
         daemon.await_status("dps-unauthorized")
     assert (board.state / "private/assignment.json").read_bytes() == record
@@ -53,7 +41,7 @@ def test_another_key_must_register_and_until_then_the_earlier_assignment_holds(b
 def test_files_on_disk_do_not_stand_in_for_what_is_not_handed_over(
     kind: str, board: Board, emulator: EmulatorProcess
 ) -> None:
-    given, since = use_systemd(board), len(emulator.lines())
+    given, since = board.use_systemd(), len(emulator.lines())
     if kind == "x509":
         board.use_certificate()
         board.set_credential(store="systemd")
@@ -69,7 +57,7 @@ def test_files_on_disk_do_not_stand_in_for_what_is_not_handed_over(
 
 
 def test_a_key_that_is_not_handed_over_leaves_the_earlier_assignment(board: Board) -> None:
-    given = use_systemd(board)
+    given = board.use_systemd()
     with Daemon(board, extra=given) as daemon:
         daemon.await_notified("READY=1")
     (board.folder / "credentials/dpsd.primary_key").unlink()

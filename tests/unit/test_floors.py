@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,19 @@ def test_every_room_has_its_floor() -> None:
     assert {room(module) for module in IN_ROOMS} == HEIGHTS.keys()
 
 
+def test_the_documents_say_what_each_room_is_for_in_the_order_of_the_floors() -> None:
+    described = re.findall(r"^\| `(\w+)(?:\.py)?`", (CHECKOUT / "docs/architecture.md").read_text(), re.MULTILINE)
+    assert described == [room for row in FLOORS for room in row]
+
+
+def test_no_test_module_is_imported() -> None:
+    tests = [path for path in (CHECKOUT / "tests").rglob("*.py") if "test_" in path.name]
+    nodes = [node for path in (CHECKOUT / "tests").rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    imported = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    named = {name for node in imported for name in (node.module, *(f"{node.module}.{one.name}" for one in node.names))}
+    assert tests and named & {name_of(path) for path in tests} == set()
+
+
 @pytest.mark.parametrize("module", IN_ROOMS)
 def test_a_module_imports_from_its_own_folder_and_from_lower_floors(module: str) -> None:
     used = {room(name) for name in own(module) - {"dpsd"}} - {room(module)}
@@ -166,4 +180,4 @@ def test_the_resident_daemon_loads_nothing_heavy() -> None:
     ran = subprocess.run([sys.executable, "-I", "-c", code, CHECKOUT], check=True, capture_output=True)
     loaded = set(json.loads(ran.stdout))
     assert {"dpsd.daemon.supervisor", "dpsd.provisioning.publish", "sdnotify"} <= loaded
-    assert loaded & {*HEAVY, "dpsd.explanations"} == set()
+    assert loaded & {*HEAVY, "dpsd.explanations", "dpsd.dpsctl"} == set()

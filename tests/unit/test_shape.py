@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsd.shape import ShapeError, Table, parse_object
+from dpsd.shape import ShapeError, Table, parse_object, read_fields
 from tests.unit.examples import ANY_TEXT, JSON_VALUES
 
 GETTERS: dict[str, tuple[Callable[[Table, str], Any], type]] = {
     "string": (Table.string, str),
     "integer": (Table.integer, int),
+    "boolean": (Table.boolean, bool),
     "list": (Table.list, list),
     "optional_string": (Table.optional_string, str),
     "optional_integer": (Table.optional_integer, int),
@@ -86,6 +87,73 @@ def test_a_number_that_nobody_can_calculate_with_is_refused(text: str) -> None:
     assert parse_object('{"a": 1e15, "b": -0.5}').optional_number("a") == 1e15
     with pytest.raises(ShapeError, match=r"^reply\.a: expected "):
         parse_object(f'{{"a": {text}}}', "reply").optional_number("a")
+
+
+class Inner(NamedTuple):
+    text: str
+    size: int = 7
+
+
+class Outer(NamedTuple):
+    name: str
+    moment: float
+    inner: Inner
+    note: str | None
+    values: dict[str, Any] | None = None
+    flag: bool = False
+    other: Inner | None = None
+    rest: Inner = Inner("", 1)
+    names: Mapping[str, str] = {}
+
+
+LEAST = {"name": "a", "moment": 0.5, "inner": {"text": "b"}}
+READ = Outer("a", 0.5, Inner("b"), None)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, READ),
+        (dict.fromkeys(["note", "values", "flag", "other", "rest", "names"]), READ),
+        ({"note": "", "flag": True, "unknown": 1}, READ._replace(note="", flag=True)),
+        ({"inner": {"text": "b", "size": 0}, "moment": 1}, READ._replace(inner=Inner("b", 0), moment=1)),
+        ({"names": {"a": "b"}}, READ._replace(names={"a": "b"})),
+        ({"values": {"a": [1]}, "other": {"text": "c"}}, READ._replace(values={"a": [1]}, other=Inner("c"))),
+    ],
+)
+def test_a_record_is_read_by_its_names_and_annotations(more: dict[str, Any], expected: Outer) -> None:
+    assert read_fields(Outer, Table({**LEAST, **more})) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": None}, "name: expected a string, found null"),
+        ({"moment": None}, "moment: expected an integer, found null"),
+        ({"moment": "1"}, "moment: expected an integer, found a string"),
+        ({"moment": 1e16}, "moment: expected a number within 1e+15"),
+        ({"inner": {}}, "inner.text: is missing"),
+        ({"inner": {"text": "b", "size": True}}, "inner.size: expected an integer, found a boolean"),
+        ({"inner": []}, "inner: expected an object, found a list"),
+        ({"note": 1}, "note: expected a string, found int"),
+        ({"values": "x"}, "values: expected an object, found a string"),
+        ({"flag": 1}, "flag: expected a boolean, found int"),
+        ({"other": {}}, "other.text: is missing"),
+        ({"names": {"a": "b", "c": None}}, "names.c: expected a string, found null"),
+        ({"rest": False}, "rest: expected an object, found a boolean"),
+    ],
+)
+def test_a_field_of_another_type_is_named(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(ShapeError) as caught:
+        read_fields(Outer, Table({**LEAST, **changed}, "outer"))
+    assert str(caught.value) == f"outer.{said}"
+
+
+@pytest.mark.parametrize("missing", LEAST)
+def test_a_field_without_a_default_is_required(missing: str) -> None:
+    document = {name: value for name, value in LEAST.items() if name != missing}
+    with pytest.raises(ShapeError, match=f"^{missing}: is missing$"):
+        read_fields(Outer, Table(document))
 
 
 @given(st.binary() | ANY_TEXT | JSON_VALUES.map(json.dumps))

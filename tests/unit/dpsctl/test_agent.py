@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.dpsctl import __main__ as dpsctl
 from dpsd.dpsctl import agent as agent_units
+from dpsd.dpsctl.__main__ import run
 from dpsd.dpsctl.agent import disable, enable
-from dpsd.dpsctl.arguments import enter
 from tests.emulator_process import ROOT
 from tests.unit.examples import problem_of
 
@@ -96,5 +95,5 @@ def test_only_a_service_is_restarted_on_a_change(units: Path) -> None:
 
 @pytest.mark.parametrize("words", ["disable --restart-on-change agent", "dance agent", "enable"])
 def test_wrong_words_write_nothing(words: str, units: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert enter("dpsctl", dpsctl.VERBS, ["agent", *words.split()]) == 2
+    assert run(["agent", *words.split()]) == 2
     assert sorted(path.name for path in units.iterdir()) == ["agent.service", "agent.socket"]

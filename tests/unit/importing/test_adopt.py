@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dpsd.configuration.load import load_config
 from dpsd.credentials import open_credential
@@ -22,17 +20,21 @@ from dpsd.importing.reading import load_bundle
 from dpsd.provisioning.publish import prepare_folders, publish
 from dpsd.state.places import Places
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
-from tests.unit.bundles import Content, put_folder, signed, tar_of
-from tests.unit.examples import DEVICE_KEY, RECORD, problem_of
+from tests.unit.bundles import Content, signed, tar_of
+from tests.unit.examples import RECORD, problem_of
+from tests.unit.importing.adopting import (
+    FLEET,
+    KEY,
+    PAIR,
+    SETTINGS,
+    STRANGER,
+    WHOLE,
+    adopt_content,
+    bring,
+    put,
+    trust_fleet,
+)
 
-SETTINGS = b'[dps]\nid_scope = "0ne00TEST01"\nregistration_id = "pi-1"\n'
-KEY = {"primary_key": DEVICE_KEY.encode()}
-WHOLE = {"dpsd.toml": SETTINGS, **KEY}
-PAIR = {
-    "certificate.pem": pem_of(make_certificate(make_key("ec"), "pi-1")),
-    "private_key.pem": pem_of_key(make_key("ec")),
-}
-FLEET, STRANGER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 OWNERS = {**WHOLE, "dpsd.toml": SETTINGS + b'[hub]\nallow = ["contoso-*.azure-devices.net"]\n'}
 """A bundle with a setting that only the fleet's owner may bring."""
 YESTERDAY = datetime.now(timezone.utc) - timedelta(days=1)
@@ -46,31 +48,9 @@ def places(tmp_path: Path) -> Places:
     return Places(configuration, f"{tmp_path}/state", f"{tmp_path}/run")
 
 
-def put(places: Places, name: str, text: str) -> None:
-    (Path(places.state).parent / name).write_text(text)
-
-
-def bring(places: Places, content: Content) -> str:
-    """Put a bundle where it is found, and nothing else, and say where."""
-    folder = Path(places.state).parent / "bundle"
-    shutil.rmtree(folder, ignore_errors=True)
-    return str(put_folder(folder, content))
-
-
-def adopt_content(places: Places, content: Content) -> None:
-    adopt(load_bundle(bring(places, content)), places)
-
-
 def imported(places: Places) -> str | None:
     path = Path(places.imported)
     return path.read_text() if path.exists() else None
-
-
-def trust_fleet(places: Places) -> None:
-    """Let the device take the fleet's key for its owner's."""
-    public = FLEET.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    put(places, "fleet.pem", public)
-    put(places, "image.toml", f'[import]\nfleet_key_file = "{Path(places.state).parent}/fleet.pem"\n')
 
 
 def left(folder: str) -> list[str]:

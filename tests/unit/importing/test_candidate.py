@@ -24,7 +24,7 @@ from dpsd.state.trial import PRESENT, Trial
 from tests import canaries
 from tests.unit.bundles import Content, signed
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, RECORD, problem_of
-from tests.unit.importing.test_adopt import (
+from tests.unit.importing.adopting import (
     FLEET,
     PAIR,
     SETTINGS,

@@ -22,8 +22,8 @@ from dpsd.state.places import Places
 from dpsd.state.record import Record, render_record
 from dpsd.state.trial import PRESENT, Trial
 from tests.unit.bundles import Content, note_secrets, put_folder
+from tests.unit.cuts import START, Fresh, cuts
 from tests.unit.examples import DEVICE_KEY, GROUP_KEY, RECORD
-from tests.unit.provisioning.test_power_cut import START, Fresh, cuts
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 

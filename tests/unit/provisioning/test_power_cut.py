@@ -7,12 +7,7 @@ tests; here stands what the order of the calls promises.
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cryptography
@@ -29,11 +24,11 @@ from dpsd.sealing.seal import seal
 from dpsd.secret import Secret
 from dpsd.state.places import Places
 from dpsd.state.record import Record, render_record
-from tests.unit.examples import CHECKOUT, CONNECTION, DEVICE_KEY, GROUP_KEY, RECORD
+from tests.unit.cuts import START, Fresh, cuts, traced
+from tests.unit.examples import CONNECTION, DEVICE_KEY, GROUP_KEY, RECORD
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
-START = "import sys; sys.path.insert(0, sys.argv[1]); "
 COMMIT = f"{START}from dpsd.system.files import commit; commit(sys.argv[2] + '/file', b'new' * 9999, 0o644)"
 PUBLISH = f"""{START}
 from dpsd.state.places import Places
@@ -62,7 +57,6 @@ plaintext = from_files({{"primary_key": folder + "/plaintext"}})
 seal(places, plaintext.material, "file")
 remove_secrets(plaintext, None)
 """
-CALLS = "openat,write,fsync,fchmod,/^(rename|unlink|mkdir)"
 OLD = RECORD
 NEW = Record(
     RECORD.binding._replace(id_scope="0ne00TEST02"),
@@ -73,39 +67,6 @@ NEW = Record(
 )
 KEYS = CredentialSettings("symmetric_key", "sealed", None, None, None, None)
 NEWER_WITHOUT = NEW._replace(payload=None, environment=False)
-
-Fresh = Callable[[], Path]
-
-
-def traced(script: str, folder: Path, given: bytes, *options: str) -> int:
-    command = ["strace", "-f", "-qq", "-y", *options]
-    python = [sys.executable, "-I", "-S", "-B", "-c", script, str(CHECKOUT), str(folder)]
-    return subprocess.run([*command, *python], input=given, check=False).returncode
-
-
-def compile_modules(script: str, folder: Path, given: bytes) -> None:
-    """Run a script once, so that no other test does it meanwhile: it opens fewer files from then on."""
-    subprocess.run([sys.executable, "-I", "-S", "-c", script, str(CHECKOUT), str(folder)], input=given, check=True)
-
-
-def cuts(script: str, fresh: Fresh, given: bytes = b"") -> Iterator[tuple[str, Path]]:
-    """Run `script` in a fresh folder once for each of its calls that matter there, killed just before it.
-
-    Yields the call and the folder. A call that only reads, or does nothing, leaves what the one before it left.
-    """
-    compile_modules(script, fresh(), given)
-    folder = fresh()
-    log = folder.with_suffix(".log")
-    assert traced(script, folder, given, f"--trace={CALLS}", f"--output={log}") == 0
-    seen: Counter[str] = Counter()
-    for line in log.read_text().splitlines():
-        call = re.sub(r"^\d+ +(\w+)\(.*", r"\1", line)
-        seen[call] += 1
-        if str(folder) in line and " = -1 " not in line and (call != "openat" or "O_CREAT" in line):
-            cut = fresh()
-            inject = f"--inject={call}:signal=SIGKILL:when={seen[call]}"
-            assert traced(script, cut, given, f"--trace={call}", inject, "--output=/dev/null") != 0, line
-            yield line, cut
 
 
 @pytest.fixture

@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 from dpsd.errors import PROBLEMS, Problem, encode_problem
 from dpsd.shape import ShapeError, Table
 from dpsd.state.connection import Authentication, Connection, Mqtt, encode_connection, parse_connection
-from dpsd.state.messages import Carry, Done, Event, Failed, Step, Watch, encode_event, parse_event, parse_problem
+from dpsd.state.messages import (
+    Carry,
+    Done,
+    Event,
+    Failed,
+    Orders,
+    Step,
+    Watch,
+    encode_event,
+    encode_orders,
+    parse_event,
+    parse_orders,
+    parse_problem,
+)
 from dpsd.state.record import (
     LAST_MOMENT,
     Binding,
@@ -25,16 +38,17 @@ from dpsd.state.record import (
     render_record,
     updated,
 )
+from dpsd.state.trial import Trial
 from tests.unit.examples import ANY_TEXT, CONNECTION, JSON_VALUES, RECORD
 
 OBJECTS = st.dictionaries(st.text(), JSON_VALUES, max_size=3)
 MAYBE = st.none() | ANY_TEXT
-AUTHENTICATIONS = st.builds(Authentication, ANY_TEXT, *[MAYBE] * 7)
+AUTHENTICATIONS = st.builds(Authentication, ANY_TEXT, *[MAYBE] * 8)
 MQTT = st.builds(Mqtt, ANY_TEXT, st.integers(), ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, MAYBE, MAYBE)
 CONNECTIONS = st.builds(
     Connection, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, AUTHENTICATIONS, MQTT, ANY_TEXT, ANY_TEXT, ANY_TEXT
 )
-BINDINGS = st.builds(Binding, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
+BINDINGS = st.builds(Binding, *[ANY_TEXT] * 5)
 MOMENTS = st.floats(-LAST_MOMENT, LAST_MOMENT)
 VALIDITIES = st.none() | st.builds(Validity, MOMENTS, MOMENTS)
 DETAILS = st.builds(Details, ANY_TEXT, ANY_TEXT, ANY_TEXT)
@@ -45,6 +59,8 @@ RECORDS = st.builds(
 SENTENCES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=300)
 """What a problem is made of: outside text in it has gone through `printable`."""
 CARRIES = st.builds(Carry, MAYBE, st.booleans(), st.none() | st.floats(0, 1e9), MAYBE)
+TRIALS = st.builds(Trial, st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=3), ANY_TEXT)
+ORDERS = st.builds(Orders, FLAGS, FLAGS, st.none() | st.floats(0, 1e9), CARRIES, TRIALS)
 EVENTS = CARRIES | st.builds(Step, ANY_TEXT) | st.builds(Watch, OBJECTS) | st.builds(Done, RECORDS, st.booleans())
 
 
@@ -95,6 +111,11 @@ def test_an_event_is_one_line_and_parsed_back(event: Event) -> None:
     line = encode_event(event)
     assert line.endswith(b"\n") and line.count(b"\n") == 1
     assert parse_event(line) == event
+
+
+@given(ORDERS)
+def test_orders_are_parsed_back(orders: Orders) -> None:
+    assert parse_orders(encode_orders(orders)) == orders
 
 
 @given(
