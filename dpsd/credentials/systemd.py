@@ -26,14 +26,6 @@ DROP_IN = "/etc/systemd/system/dpsd.service.d/50-dpsd-credentials.conf"
 """What `dpsctl seal --systemd` writes; an owner's own has another name."""
 
 
-def sources(settings: CredentialSettings) -> list[str]:
-    """Return where the credential is kept while no service runs, and what asks for it; nothing for another store."""
-    if settings.store != STORE:
-        return []
-    names = (PRIVATE_KEY, PRIMARY_KEY, SECONDARY_KEY, CERTIFICATE)
-    return [*(f"{folder}/{name}" for folder in SOURCES for name in names), DROP_IN]
-
-
 def observed_files(settings: CredentialSettings) -> list[str]:
     """Return the files by which a change of the credential is noticed; none for another store.
 

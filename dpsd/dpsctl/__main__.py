@@ -64,7 +64,11 @@ VERBS = {
     "reset": _verb(
         "reset",
         "forget the assignment, for a return or a golden image",
-        {"--credential": Option("remove the configured credential files too"), "--yes": Option("really do it")},
+        {
+            "--credential": Option("also remove the files of the credential"),
+            "--yes": Option("remove them; without it only list them, and exit with 3"),
+            "--dry-run": Option("only list them"),
+        },
     ),
     "seal": _verb(
         "seal",
