@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dpsd.state import files
 from tests import canaries, sweep
 from workshop.dev.failure import Failure
 from workshop.lab.machine import Machine, eventually
@@ -148,7 +149,7 @@ class Emulator:
             )
         eventually(self._listens, "the emulator listens")
         canaries.note_folder(self.folder)
-        canaries.note(PAYLOAD["secret"], sweep.PAYLOAD)
+        canaries.note(PAYLOAD["secret"], files.PAYLOAD)
 
     def _listens(self) -> bool:
         assert self._process is not None
