@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -113,17 +113,25 @@ def check_device(state: Path, runtime: Path) -> None:
 
 
 def check_exactly(top: Path, path: Path, ids: Mapping[str, int]) -> None:
-    """Raise LeakError if what a device has at `path` is in no row, or is not just what its row says.
+    """Raise LeakError for what a device has at `path`, and below it, as `check_one`; top: the device's root."""
+    for one, _ in _met(path):
+        with contextlib.suppress(FileNotFoundError):
+            check_one(one, f"/{one.relative_to(top)}", ids)
 
-    top: the device's root. ids: of users and groups, by name. A draft can be narrower.
+
+def check_one(path: Path, place: str, ids: Mapping[str, int], configured: Iterable[str] = ()) -> None:
+    """Raise LeakError if a file is in no row, or is not just what its row says; a draft can be narrower.
+
+    place: where the device has it. ids: of users and groups, by name. configured: the credential's files.
     """
-    for one, found in _met(path):
-        row = row_at(path_of(Path("/", one.relative_to(top)), found))
-        owner, group, mode = row.access
-        access = (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
-        narrowed = mode is not None and DRAFT_NAME.fullmatch(one.name) and access[2] & ~mode == 0
-        if access != (ids[owner], ids[group], access[2] if narrowed else mode):
-            raise LeakError(f"{one} is {shown(found)}, not {row.access}")
+    found = path.lstat()
+    row = row_at(path_of(Path(place), found), configured)
+    owner, group, mode = row.access
+    is_narrower = mode is not None and DRAFT_NAME.fullmatch(path.name) and stat.S_IMODE(found.st_mode) & ~mode == 0
+    expected = mode if mode is None or not is_narrower else stat.S_IMODE(found.st_mode)
+    access = (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
+    if expected is not None and access != (ids[owner], ids[group], expected):
+        raise LeakError(f"{path} is {shown(found)}, not {row.access}")
 
 
 def _met(*tops: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -139,9 +147,9 @@ def path_of(path: Path, found: os.stat_result) -> str:
     return f"{path}/" if stat.S_ISDIR(found.st_mode) else str(path)
 
 
-def row_at(path: str) -> files.Row:
+def row_at(path: str, configured: Iterable[str] = ()) -> files.Row:
     """Return the row of what a device has at `path`; raises LeakError where none names it."""
-    row = files.row_of(path)
+    row = files.row_of(path, configured)
     if row is None:
         raise LeakError(f"no row of dpsd.state.files says what {path} is")
     return row

@@ -38,7 +38,7 @@ SYSTEMD_SECRET = "/var/lib/systemd/credential.secret"
 _ID = re.compile(rb"[0-9A-Fa-f]{32}")
 _SECRET = "holds a secret, which every board would have; remove it"
 _OPENS = "opens what is sealed; remove it, each board makes its own"
-_STRANGER = "is no file of dpsd, and may be of one board; remove it"
+_STRANGER = "is no file of dpsd, and may belong to one board; remove it"
 
 
 def check_image(root: str) -> None:
@@ -112,7 +112,7 @@ def _said_of(path: str, *, is_own: bool) -> str:
 
 
 def _of_one_board(row: Row) -> str:
-    return f"holds {row.holds}, of one board; remove it before the image is taken: {row.forgotten} --yes"
+    return f"holds {row.holds}, and belongs to one board; remove it before the image is taken: {row.forgotten} --yes"
 
 
 def _credential(root: str, path: str) -> Iterator[str]:

@@ -77,8 +77,8 @@ def test_what_forgets_a_file_is_said(root: Path) -> None:
     put(root, "/var/lib/dpsd/history.json")
     put(root, "/var/lib/dpsd/imported.toml", b"")
     found = problem_of("image-unsafe", lambda: check_image(str(root)))
-    assert found.sentence.endswith(" of one board; remove it before the image is taken: dpsctl reset --yes")
-    assert found.also[0].endswith(" of one board; remove it before the image is taken: dpsctl reset --credential --yes")
+    assert found.sentence.endswith("; remove it before the image is taken: dpsctl reset --yes")
+    assert found.also[0].endswith("; remove it before the image is taken: dpsctl reset --credential --yes")
 
 
 def test_an_image_whose_configuration_is_to_be_completed_is_good(root: Path) -> None:
