@@ -16,6 +16,8 @@ EXIT_DONE = 0
 EXIT_BUG = 1
 EXIT_USAGE = 2
 EXIT_NOT_PROVISIONED = 3
+EXIT_NOT_REMOVED = 3
+"""A reset that was not confirmed has removed nothing."""
 EXIT_UNAVAILABLE = 69
 EXIT_LATER = 75
 EXIT_REFUSED = 77

@@ -7,73 +7,38 @@ journals.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from dpsd.state import files
+from dpsd.state.places import Places
 from tests import canaries
 
 LARGEST = 16 << 20
 """Bytes of a file that are looked at."""
-PAYLOAD = "the payload"
-"""What the payload of a custom allocation is noted as."""
-SEAL_KEY = "the key of the seals"
 BY_DESIGN = {
-    "*/payload.json": PAYLOAD,
-    "*/private/assignment.json": PAYLOAD,
-    "*/credentials/private_key.pem": "",
-    "*/credentials/connection_string": "",
-    "*/var/lib/dpsd-keys/file.key": SEAL_KEY,
+    f"*{name}": "" if row.secret == files.KEY else row.secret
+    for row in files.ROWS
+    if row.secret not in ("", files.ENCRYPTED) and not row.path.startswith((files.FILE, "/etc/"))
+    for path in (row.path, files.located(row.path, Places(state="/state", runtime="/run")))
+    for name in files.names(path, row)
 }
-"""Files of dpsd that hold a secret because that is what they are for; with a name, that one and no other."""
+"""Files of dpsd that hold a secret because that is what they are for, of devices and of the tests' own state
+directories; with a name, that one and no other."""
 EMULATOR = "ports.json"
 """What the emulator's folder is known by: its secrets are its own; its log is looked at."""
+DRAFT_NAME = re.compile(r"\.[^/]+\.new")
+"""A file that is being written, which may be read by no more than the whole one."""
 JOURNAL = (".journal", ".journal~")
 """Files that journalctl shows, whose output is looked at: each has 8 MiB at least."""
 PRODUCT = re.compile(r"(?:.*/)?(?:dpsd|dpsctl|dpsd\.dpsctl|dpsd\.__main__|journalctl|systemctl)")
-
-
-class Access(NamedTuple):
-    """The widest mode of a file. shared: by the group dpsd-agents, where there is one; else it is the owner's."""
-
-    mode: int
-    shared: bool = False
-
-
-STATE: dict[str, Access] = {
-    "": Access(0o755),
-    "connection.json": Access(0o644),
-    "connection.env": Access(0o644),
-    "history.json": Access(0o644),
-    "payload.json": Access(0o640, shared=True),
-    "private": Access(0o700),
-    "private/keys": Access(0o700),
-    "private/import": Access(0o700),
-    "private/agents": Access(0o2700, shared=True),
-    "private/agents/*": Access(0o640, shared=True),
-    "private/*": Access(0o600),
-    "imported.toml": Access(0o644),
-    "candidate.toml": Access(0o644),
-}
-KEYS: dict[str, Access] = {"": Access(0o700), "*": Access(0o600)}
-IMPORTS: dict[str, Access] = {"": Access(0o700), "stick": Access(0o700), "*": Access(0o600)}
-RUNTIME: dict[str, Access] = {
-    "": Access(0o755),
-    "status.json": Access(0o644),
-    "provisioned": Access(0o644),
-    "credentials": Access(0o2750, shared=True),
-    "credentials/*": Access(0o640, shared=True),
-}
-"""Whatever is below the state and the runtime directory stands here: the first row that fits counts."""
-
-
-DRAFT = re.compile(r"\.([^/]+)\.new$")
-"""A file that is being written, which may be read by no more than the whole one."""
 
 
 class LeakError(AssertionError):
@@ -112,7 +77,7 @@ def check_closed(path: Path, top: Path, owners: frozenset[int], groups: frozense
     ways = [folder for folder in path.parents if top in folder.parents]
     sheltered = any(not folder.lstat().st_mode & 0o011 for folder in ways)
     if found.st_uid not in owners or (not sheltered and found.st_mode & 0o077 & ~shared):
-        raise LeakError(f"{path} is {stat.S_IMODE(found.st_mode):04o} {found.st_uid}:{found.st_gid}")
+        raise LeakError(f"{path} is {shown(found)}")
 
 
 def _is_by_design(found: str, path: str) -> bool:
@@ -136,30 +101,62 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def check_modes(folder: Path, table: dict[str, Access], owner: int, agents: int | None = None) -> None:
-    """Raise LeakError if `folder`, or something in it, is open to more than the table says, or is not in it.
-
-    owner, agents: ids of the user and of the group that share.
-    """
-    for path in [folder, *folder.rglob("*")] if folder.exists() else []:
-        name = "" if path == folder else DRAFT.sub(r"\1", str(path.relative_to(folder)))
-        try:
-            found = path.lstat()
-        except FileNotFoundError:  # a draft that has become the file
-            continue
-        access = next((table[pattern] for pattern in table if fnmatch(name, pattern)), None)
-        if access is None:
-            raise LeakError(f"no table says who may read {path}")
-        shared = access.shared and agents is not None
-        wider = stat.S_IMODE(found.st_mode) & 0o7777 & ~(access.mode | stat.S_ISGID * (name == ""))
-        if wider or found.st_uid not in (0, owner) or (shared and found.st_gid != agents):
-            raise LeakError(f"{path} is {stat.S_IMODE(found.st_mode):04o} {found.st_uid}:{found.st_gid}, not {access}")
-
-
 def check_device(state: Path, runtime: Path) -> None:
-    """Check the modes of all that a device of a test has."""
-    check_modes(state, STATE, os.geteuid())
-    check_modes(runtime, RUNTIME, os.geteuid())
+    """Raise LeakError if a file of a state directory that is not a device's is in no row, is somebody else's or is open
+    to more than its row says."""
+    places = Places(state=str(state), runtime=str(runtime))
+    for path, found in _met(state, runtime):
+        row = row_at(files.on_device(path_of(path, found), places))
+        wider = stat.S_IMODE(found.st_mode) & ~((row.access.mode or 0) | stat.S_ISGID * stat.S_ISDIR(found.st_mode))
+        if wider or found.st_uid not in (0, os.geteuid()):
+            raise LeakError(f"{path} is {shown(found)}, not {row.access}")
+
+
+def check_exactly(top: Path, path: Path, ids: Mapping[str, int]) -> None:
+    """Raise LeakError for what a device has at `path`, and below it, as `check_one`; top: the device's root."""
+    for one, _ in _met(path):
+        with contextlib.suppress(FileNotFoundError):
+            check_one(one, f"/{one.relative_to(top)}", ids)
+
+
+def check_one(path: Path, place: str, ids: Mapping[str, int], configured: Iterable[str] = ()) -> None:
+    """Raise LeakError if a file is in no row, or is not just what its row says; a draft can be narrower.
+
+    place: where the device has it. ids: of users and groups, by name. configured: the credential's files.
+    """
+    found = path.lstat()
+    row = row_at(path_of(Path(place), found), configured)
+    owner, group, mode = row.access
+    is_narrower = mode is not None and DRAFT_NAME.fullmatch(path.name) and stat.S_IMODE(found.st_mode) & ~mode == 0
+    expected = mode if mode is None or not is_narrower else stat.S_IMODE(found.st_mode)
+    access = (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
+    if expected is not None and access != (ids[owner], ids[group], expected):
+        raise LeakError(f"{path} is {shown(found)}, not {row.access}")
+
+
+def _met(*tops: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield folders and all that is in them, but a draft that has become the file meanwhile."""
+    for top in tops:
+        for path in [top, *top.rglob("*")]:
+            with contextlib.suppress(FileNotFoundError):
+                yield path, path.lstat()
+
+
+def path_of(path: Path, found: os.stat_result) -> str:
+    """Return a path as the table has it: of a folder with a slash at its end."""
+    return f"{path}/" if stat.S_ISDIR(found.st_mode) else str(path)
+
+
+def row_at(path: str, configured: Iterable[str] = ()) -> files.Row:
+    """Return the row of what a device has at `path`; raises LeakError where none names it."""
+    row = files.row_of(path, configured)
+    if row is None:
+        raise LeakError(f"no row of dpsd.state.files says what {path} is")
+    return row
+
+
+def shown(found: os.stat_result) -> str:
+    return f"{stat.S_IMODE(found.st_mode):04o} {found.st_uid}:{found.st_gid}"
 
 
 class Processes:

@@ -58,10 +58,19 @@ class CredentialSettings(NamedTuple):
         """Return the paths that are configured of files that hold a secret."""
         return [path for name, path in self._asdict().items() if names_secret(name) and path is not None]
 
+    def files(self) -> list[str]:
+        """Return the paths of all files that are configured."""
+        return [path for name, path in self._asdict().items() if names_file(name) and path is not None]
+
 
 def names_secret(name: str) -> bool:
     """Tell whether a setting of [credential] is the path of a file that holds a secret."""
-    return name.endswith("_file") and name != "certificate_file"
+    return names_file(name) and name != "certificate_file"
+
+
+def names_file(name: str) -> bool:
+    """Tell whether a setting of [credential] is the path of a file."""
+    return name.endswith("_file")
 
 
 class Network(NamedTuple):

@@ -27,14 +27,6 @@ DROP_IN = "/etc/systemd/system/dpsd.service.d/50-dpsd-credentials.conf"
 """What `dpsctl seal --systemd` writes; an owner's own has another name."""
 
 
-def sources(settings: CredentialSettings) -> list[str]:
-    """Return where the credential is kept while no service runs, and what asks for it; nothing for another store."""
-    if settings.store != STORE:
-        return []
-    names = (PRIVATE_KEY, PRIMARY_KEY, SECONDARY_KEY, CERTIFICATE)
-    return [*(f"{folder}/{name}" for folder in SOURCES for name in names), DROP_IN]
-
-
 @opener
 def open_x509_systemd(_: CredentialSettings, __: Places, observer: Observer) -> Credential:
     """Open certificate and private key; raises the Problems of files, `credential-missing` with how to give them."""

@@ -61,7 +61,8 @@ COMMANDS = {
         "forget the assignment, before a return or for a golden image",
         {
             "--credential": Option("also remove the files of the credential"),
-            "--yes": Option("remove them; without this, only list them"),
+            "--yes": Option("remove them; without this, only list them and exit with 3"),
+            "--dry-run": Option("only list them"),
         },
     ),
     "seal": Command(

@@ -14,7 +14,7 @@ import subprocess
 from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.system.command import UsageError
-from dpsd.system.files import commit_changed, load, make_folder, remove
+from dpsd.system.files import commit_changed, load, make_folder, newborn, remove
 from dpsd.text import printable
 
 
@@ -75,7 +75,8 @@ def disable(unit: str) -> str:
     _check_root()
     if _made_the_want(name):
         remove(_want(name))
-    remove(_drop_in(name))
+    for path in (newborn(_drop_in(name)), _drop_in(name)):
+        remove(path)
     try:
         os.rmdir(f"{UNITS}/{name}.d")
     except OSError:

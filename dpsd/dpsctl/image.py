@@ -13,25 +13,32 @@ from collections.abc import Iterator
 from dpsd.configuration.files import writers_fault
 from dpsd.configuration.merge import read_layers
 from dpsd.configuration.observed import TEXT_LIMIT, drop_ins
-from dpsd.configuration.settings import Layer, names_secret
+from dpsd.configuration.settings import Layer, names_file, names_secret
 from dpsd.errors import Problem, ProtocolError
 from dpsd.importing.archives import SIZE_LIMIT, unpack
 from dpsd.importing.reading import ARCHIVES
 from dpsd.protocol.sas import parse_key
-from dpsd.state.places import CONFIGURATION, IMPORT_DIRECTORY, KEYS_DIRECTORY, Places
+from dpsd.state.files import FILE, RESET, RESET_CREDENTIAL, ROWS, Row, names, paths_of, row_of
+from dpsd.state.places import CONFIGURATION, IMPORT_DIRECTORY, KEYS_DIRECTORY, RUNTIME_DIRECTORY, STATE_DIRECTORY
 from dpsd.system.files import load
 from dpsd.system.machine_id import MACHINE_ID
 from dpsd.text import printable
 
 LINK_LIMIT = 40
-FOLDERS = ("/etc/dpsd", "/boot/firmware/dpsd", "/boot/dpsd", "/etc/credstore", "/etc/credstore.encrypted")
+OWN = (STATE_DIRECTORY, RUNTIME_DIRECTORY, KEYS_DIRECTORY, IMPORT_DIRECTORY)
+"""Folders of dpsd alone."""
+CREDSTORES = ("/etc/credstore", "/etc/credstore.encrypted")
+"""Where systemd looks for credentials."""
+FOLDERS = ("/etc/dpsd", "/boot/firmware/dpsd", "/boot/dpsd", *CREDSTORES)
 """Where credentials lie."""
 UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 """Where dpsd.service and its drop-ins are."""
 DBUS_MACHINE_ID = "/var/lib/dbus/machine-id"
+SYSTEMD_SECRET = "/var/lib/systemd/credential.secret"
 _ID = re.compile(rb"[0-9A-Fa-f]{32}")
 _SECRET = "holds a secret, which every board would have; remove it"
-_LOCKS = {os.path.basename(path) for path in (Places().lock, Places().seal_lock)}
+_OPENS = "opens what is sealed; remove it, each board makes its own"
+_STRANGER = "is no file of dpsd, and may belong to one board; remove it"
 
 
 def check_image(root: str) -> None:
@@ -64,10 +71,13 @@ def resolve(root: str, path: str) -> str:
 
 
 def _findings(root: str) -> Iterator[str]:
-    yield from _state(root)
-    for path in ("/var/lib/systemd/credential.secret", *_files(root, KEYS_DIRECTORY)):
-        if os.path.lexists(resolve(root, path)):
-            yield f"{printable(path)}: opens what is sealed; remove it, each board makes its own"
+    for folder in (*OWN, *CREDSTORES, f"{UNITS[0]}/dpsd.service.d"):
+        for path in _files(root, folder):
+            said = _said_of(path, is_own=folder in OWN)
+            if said:
+                yield f"{printable(path)}: {said}"
+    if os.path.lexists(resolve(root, SYSTEMD_SECRET)):
+        yield f"{SYSTEMD_SECRET}: {_OPENS}"
     yield from _machine_ids(root)
     for folder in FOLDERS:
         for path in _files(root, folder):
@@ -89,22 +99,25 @@ def _machine_ids(root: str) -> Iterator[str]:
         yield f"{DBUS_MACHINE_ID}: every board would get this id at its first boot; remove it: {removed}"
 
 
-def _state(root: str) -> Iterator[str]:
-    for path in _files(root, Places().state):
-        if path in (*CONFIGURATION, Places().candidate_settings):
-            yield f"{path}: was imported on one board; remove it"
-        elif path.endswith(".sealed"):
-            yield f"{printable(path)}: a sealed credential; remove it, seal on the device"
-        elif os.path.basename(path) not in _LOCKS:
-            yield f"{printable(path)}: is of one board; remove it: dpsctl reset --yes, before the image is taken"
-    for path in _files(root, IMPORT_DIRECTORY):
-        if os.path.basename(path) not in _LOCKS:
-            yield f"{printable(path)}: is of a bundle that one board imported; remove it"
+def _said_of(path: str, *, is_own: bool) -> str:
+    """Return why a file must not be in an image, empty if it may; is_own: it is in a folder of dpsd alone."""
+    row = row_of(path)
+    if path.startswith(f"{KEYS_DIRECTORY}/"):
+        return _OPENS
+    if row is None:
+        return _STRANGER if is_own else ""
+    if row.forgotten not in (RESET, RESET_CREDENTIAL):
+        return ""
+    return _SECRET if row.secret and not is_own else _of_one_board(row)
+
+
+def _of_one_board(row: Row) -> str:
+    return f"holds {row.holds}, and belongs to one board; remove it before the image is taken: {row.forgotten} --yes"
 
 
 def _credential(root: str, path: str) -> Iterator[str]:
     data = load(resolve(root, path), SIZE_LIMIT) or b""
-    in_store = path.startswith("/etc/credstore") and os.path.basename(path).startswith("dpsd.")
+    in_store = path.startswith("/etc/credstore") and os.path.basename(path).startswith("dpsd.") and not row_of(path)
     if in_store or any(_is_secret(name, content) for name, content in _unpacked(path, data)):
         yield f"{printable(path)}: {_SECRET}"
 
@@ -151,8 +164,18 @@ def _configuration(root: str) -> Iterator[str]:
     yield from faults
     for key, (path, _) in values.items():
         table, _, name = key.partition(".")
-        if table == "credential" and names_secret(name) and path is not None and os.path.lexists(resolve(root, path)):
-            yield f"{printable(path)}: {_SECRET}"
+        if table == "credential" and names_file(name) and path is not None:
+            yield from _configured(root, path, is_secret=names_secret(name))
+
+
+def _configured(root: str, path: str, *, is_secret: bool) -> Iterator[str]:
+    """Look for a file of the credential, and for what `dpsctl renew` may have left beside it."""
+    target = resolve(root, path)[len(root) :]
+    for row in (row for row in ROWS if row.path.startswith(FILE)):
+        (place,) = paths_of(row, [path if row.path == FILE else target])
+        for name in names(place, row):
+            if os.path.lexists(resolve(root, name)):
+                yield f"{printable(name)}: {_SECRET if is_secret else _of_one_board(row)}"
 
 
 def _configuration_files(root: str) -> Iterator[str]:

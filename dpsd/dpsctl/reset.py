@@ -1,37 +1,49 @@
 """`dpsctl reset`: the device forgets its assignment, for a return or a golden image.
 
-The record goes after all that was made from it: until then a boot after a power cut restores everything, and from then
-on nothing says that the device is provisioned. The credential goes last: a record without it would still be used.
+What goes, and in which order, stands in `dpsd.state.files`. Until the record goes a boot after a power cut restores
+everything, and from then on nothing says that the device is provisioned.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 from dpsd.configuration.merge import parse_import
 from dpsd.configuration.settings import CredentialSettings
-from dpsd.credentials.systemd import DROP_IN, sources
+from dpsd.credentials.systemd import DROP_IN, STORE
 from dpsd.dpsctl.arguments import Arguments
-from dpsd.errors import EXIT_DONE, Problem
+from dpsd.errors import EXIT_DONE, EXIT_NOT_REMOVED, Problem
 from dpsd.importing.in_force import layers_with, settings_in
-from dpsd.keys.sources import files
 from dpsd.provisioning.candidate import has_settings
+from dpsd.state.files import FILE, RESET, RESET_CREDENTIAL, ROWS, Row, located, names, paths_of
 from dpsd.state.places import Places
 from dpsd.system.command import UsageError
-from dpsd.system.files import kept_aside, lock, newborn, remove, unusable
+from dpsd.system.files import Held, kept_aside, lock, remove
 from dpsd.system.owner import as_owner, is_owner
 from dpsd.text import printable
 
+FLASH = "removed is not erased on flash: revoke the credential of a board that leaves your hands"
+
+
+class Found(NamedTuple):
+    """A file that is there. is_daemons: in a folder of the daemon's user, who can let that lead anywhere."""
+
+    path: str
+    is_daemons: bool
+
 
 def run(arguments: Arguments) -> int:
-    credential = arguments.has("--credential")
+    credential, is_meant = arguments.has("--credential"), arguments.has("--yes")
+    if is_meant and arguments.has("--dry-run"):
+        raise UsageError("give --yes or --dry-run, not both")
     planned = plan(arguments.places, credential=credential)
-    if not arguments.has("--yes"):
-        print("\n".join(f"would remove {printable(path)}" for path in planned))
-        raise UsageError("nothing was removed; to remove it, add --yes")
+    if not is_meant:
+        return _show(planned, is_enough=arguments.has("--dry-run"))
     for path in reset(arguments.places, credential=credential):
         print(f"removed {printable(path)}", flush=True)
         if path == DROP_IN:
@@ -40,7 +52,20 @@ def run(arguments: Arguments) -> int:
     return EXIT_DONE
 
 
-FLASH = "removed is not erased on flash: revoke the credential of a board that leaves your hands"
+def _show(planned: list[str], *, is_enough: bool) -> int:
+    for path in planned:
+        print(f"would remove {printable(path)}")
+    if is_enough:
+        return EXIT_DONE
+    print("dpsctl: nothing was removed; to remove it, add --yes", file=sys.stderr)
+    return EXIT_NOT_REMOVED
+
+
+def plan(places: Places, *, credential: bool) -> list[str]:
+    """Return what `reset` would remove now; raises Problem `not-permitted`, and as `reset`."""
+    if not is_owner(places):
+        raise Problem("not-permitted", "only root may reset this device")
+    return [path for path, _ in _find(places, credential=credential)]
 
 
 def reset(places: Places, *, credential: bool) -> Iterator[str]:
@@ -48,83 +73,56 @@ def reset(places: Places, *, credential: bool) -> Iterator[str]:
 
     Raises Problem `not-permitted`, `state-locked`, `state-unwritable`, and for the credential `configuration-*`.
     """
-    files = credential_files(places) if credential else []
-    with as_owner(places), _alone(places):
-        yield from wipe([*state_files(places), *(seals(places) if credential else [])])
-    yield from wipe(files)
-
-
-def plan(places: Places, *, credential: bool) -> list[str]:
-    """Return what `reset` would remove now; raises as that."""
-    if not is_owner(places):
-        raise Problem("not-permitted", "only root may reset this device")
-    files = [*state_files(places), *([*seals(places), *credential_files(places)] if credential else [])]
-    return [path for path in files if os.path.lexists(path)]
-
-
-def wipe(paths: Iterable[str]) -> Iterator[str]:
-    """Remove what is there of these, in this order, and yield each one that is gone for good."""
-    for path in paths:
-        if os.path.lexists(path):
-            remove(path)
+    with _alone(places):
+        for path, is_daemons in _find(places, credential=credential):
+            with _rights(is_daemons, places):
+                remove(path)
             yield path
 
 
-def state_files(places: Places) -> list[str]:
-    """Return all that dpsd writes, in the order in which it goes."""
-    published = [places.connection_env, places.connection_json, places.payload_json, places.history]
-    committed = [*published, places.renewed, places.record]
-    born = [*map(newborn, committed), newborn(places.payload_json, places.agents_staging)]
-    aside = [unusable(places.record), *kept_aside(places.record)]
-    released = [*map(newborn, places.released), *places.released]
-    return [places.provisioned, places.status, *released, *born, *aside, *committed]
+def _find(places: Places, *, credential: bool) -> list[Found]:
+    """Return what is there, in the order in which it goes; raises Problem `configuration-*`."""
+    settings = _credential_settings(places) if credential else []
+    forgotten = (RESET, RESET_CREDENTIAL) if credential else (RESET,)
+    rows = [row for row in ROWS if row.forgotten in forgotten]
+    return [found for row in rows for path in _paths(row, settings, places) for found in _there(path, row, places)]
 
 
-def credential_files(places: Places) -> list[str]:
-    """Return what root or the device's owner has of the credential; raises Problem `configuration-*`."""
-    return [*_configured_files(places), *key_files(places), *imports(places)]
-
-
-def _configured_files(places: Places) -> list[str]:
-    """Return what the configuration names, and what settings that wait do, as far as they can be read."""
+def _credential_settings(places: Places) -> list[CredentialSettings]:
+    """Return [credential] as it is, and as it is with settings that wait, as far as they can be read."""
     imported = [places.imported, *([places.candidate_settings] if has_settings(places) else [])]
-    found = [parse_import(layers_with(places, settings_in(path, places))) for path in imported]
-    return [path for prepared in found for path in _files_of(prepared.credential)]
+    return [parse_import(layers_with(places, settings_in(path, places))).credential for path in imported]
 
 
-def _files_of(settings: CredentialSettings) -> list[str]:
-    public = settings.certificate_file
-    there = [*settings.secret_files(), *([] if public is None else [public])]
-    staged = [f"{os.path.realpath(path)}.new" for path in there]
-    return [*there, *staged, *sources(settings)]
+def _paths(row: Row, settings: list[CredentialSettings], places: Places) -> list[str]:
+    """Return where a row's files can be. What systemd hands over is the device's, whatever its store is now."""
+    if row.path.startswith(FILE):
+        files = dict.fromkeys(file for one in settings for file in one.files())
+        return paths_of(row, files if row.path == FILE else map(os.path.realpath, files))
+    if row.path.startswith("/etc/") and not places.of_device and all(one.store != STORE for one in settings):
+        return []
+    return [located(row.path, places)]
 
 
-def imports(places: Places) -> list[str]:
-    """Return what an adopted bundle left: with its credential go its settings, so that the next one can be adopted."""
-    written = [places.adopting, places.adopted, places.candidate_settings, places.imported]
-    return [*map(newborn, written), *written]
+def _there(path: str, row: Row, places: Places) -> list[Found]:
+    is_daemons = path.startswith((f"{places.state}/", f"{places.runtime}/")) and not row.path.startswith(FILE)
+    with _rights(is_daemons, places):
+        beside = [one for name in names(path, row) for one in (kept_aside(path) if name.endswith("*") else [name])]
+        return [Found(one, is_daemons) for one in beside if os.path.lexists(one)]
 
 
-def seals(places: Places) -> list[str]:
-    """Return what sealing writes for the daemon, whose user can let their folder lead anywhere: not for root."""
-    written = [places.candidate, places.sealed]
-    aside = [path for seal in written for path in (unusable(seal), *kept_aside(seal))]
-    return [*map(newborn, written), *aside, *written]
+def _rights(is_daemons: bool, places: Places) -> AbstractContextManager[None]:
+    return as_owner(places) if is_daemons else nullcontext()
 
 
-def key_files(places: Places) -> list[str]:
-    """Return what seals are made with."""
-    written = files(places.keys)
-    return [*map(newborn, written), *written]
-
-
-def _alone(places: Places) -> AbstractContextManager[object]:
+def _alone(places: Places) -> Held | AbstractContextManager[None]:
     """Keep the daemon from starting meanwhile; without a state directory there is nothing to keep it from."""
-    if not os.path.isdir(places.private):
-        return nullcontext()
-    try:
-        return lock(places.lock)
-    except Problem as problem:
-        if problem.code != "state-locked":
-            raise
-        raise problem.amended(hint="stop the daemon first: systemctl stop dpsd") from None
+    with as_owner(places):
+        if not os.path.isdir(places.private):
+            return nullcontext()
+        try:
+            return lock(places.lock)
+        except Problem as problem:
+            if problem.code != "state-locked":
+                raise
+            raise problem.amended(hint="stop the daemon first: systemctl stop dpsd") from None

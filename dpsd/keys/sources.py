@@ -16,7 +16,7 @@ from dpsd.keys.request import SOURCES
 from dpsd.keys.systemd_creds import COMMAND, decrypt, encrypt, lasting_machine_id
 from dpsd.protocol.sas import sign
 from dpsd.shape import ShapeError, parse_object
-from dpsd.system.files import commit, load, make_folder, set_aside, unusable
+from dpsd.system.files import commit, load, make_folder, set_aside
 from dpsd.system.machine_id import MACHINE_ID
 from dpsd.text import printable
 
@@ -61,11 +61,6 @@ def _lacks_secret(source: str, folder: str) -> bool:
         if problem.code == "key-source-changed":
             return True
     return not os.path.lexists(f"{folder}/{FILES[source]}")
-
-
-def files(folder: str) -> list[str]:
-    """Return where sources keep their secrets, and where those are that were set aside."""
-    return [path for name in FILES.values() for path in (unusable(f"{folder}/{name}"), f"{folder}/{name}")]
 
 
 def _firmware(_: str, message: bytes) -> bytes:

@@ -113,6 +113,11 @@ class Places(NamedTuple):
         return f"{self.state}/payload.json"
 
     @property
+    def payload_draft(self) -> str:
+        """Where `payload_json` is born, see `agents_staging`."""
+        return f"{self.agents_staging}/.payload.json.new"
+
+    @property
     def history(self) -> str:
         return f"{self.state}/history.json"
 

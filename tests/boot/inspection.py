@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
+from dpsd.state.files import SEAL_KEY
 from tests import canaries, sweep
 from tests.boot.lab import daemon_group, group_id, user_id
 from workshop.lab.machine import Machine
 
-STATE, RUNTIME, KEYS, IMPORTS = "var/lib/dpsd", "run/dpsd", "var/lib/dpsd-keys", "var/lib/dpsd-import"
+STATE, KEYS = "var/lib/dpsd", "var/lib/dpsd-keys"
+OWN = (STATE, KEYS, "var/lib/dpsd-import", "run/dpsd", "run/dpsd-connection", "run/dpsd-keys.sock")
+"""What is dpsd's alone: all that is there has a row in `dpsd.state.files`."""
 SAID = (
     ("journalctl", "--no-pager", "--output=export"),
     ("systemctl", "show", "--all", "dpsd*.service"),
@@ -53,7 +56,7 @@ def is_started(pid: int) -> bool:
 def check_written(machine: Machine) -> None:
     """Raise LeakError if a secret is in anything that the device has written, but where it belongs."""
     with contextlib.suppress(FileNotFoundError):
-        canaries.note((machine.inside / KEYS / "file.key").read_bytes(), sweep.SEAL_KEY)
+        canaries.note((machine.inside / KEYS / "file.key").read_bytes(), SEAL_KEY)
     owners = frozenset({0, user_id(machine.root, "dpsd")})  # Debian 12's systemd gives what it hands out to the user
     groups = frozenset({0, daemon_group(machine.root)})
     disk = machine.root.with_name("upper")  # what was written since, and nothing that was there before
@@ -67,16 +70,18 @@ def check_written(machine: Machine) -> None:
 
 
 def check_access(machine: Machine) -> None:
-    """Raise LeakError if a file of dpsd, or a secret in /etc/dpsd, is open to more than it should be."""
-    owner, agents = user_id(machine.root, "dpsd"), group_id(machine.root, "dpsd-agents")
-    sweep.check_modes(machine.inside / STATE, sweep.STATE, owner, agents)
-    sweep.check_modes(machine.inside / RUNTIME, sweep.RUNTIME, owner, agents)
-    sweep.check_modes(machine.inside / KEYS, sweep.KEYS, 0)
-    sweep.check_modes(machine.inside / IMPORTS, sweep.IMPORTS, 0)
+    """Raise LeakError if a file of dpsd is not what its row says, or if a secret in /etc/dpsd is open to others."""
+    for name in OWN:
+        sweep.check_exactly(machine.inside, machine.inside / name, ids(machine.root))
     groups = frozenset({0, daemon_group(machine.root)})
     for pattern in (one for one in GIVEN if one.startswith("etc/dpsd/")):
         for path in machine.root.glob(pattern):
             sweep.check_closed(path, machine.root, frozenset({0}), groups)
+
+
+def ids(root: Path) -> dict[str, int]:
+    """The users and groups that dpsd's files belong to, on a disk."""
+    return {"root": 0, "dpsd": user_id(root, "dpsd"), "dpsd-agents": group_id(root, "dpsd-agents")}
 
 
 def processes(machine: Machine, units: str = "dpsd*.service") -> Iterator[int]:

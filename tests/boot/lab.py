@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dpsd.emulator.files.authority import Issued, issue_device, load
+from dpsd.state import files
 from tests import canaries, sweep
 from workshop.dev.failure import Failure
 from workshop.lab.machine import Machine, eventually
@@ -148,7 +150,7 @@ class Emulator:
             )
         eventually(self._listens, "the emulator listens")
         canaries.note_folder(self.folder)
-        canaries.note(PAYLOAD["secret"], sweep.PAYLOAD)
+        canaries.note(PAYLOAD["secret"], files.PAYLOAD)
 
     def _listens(self) -> bool:
         assert self._process is not None
@@ -218,3 +220,15 @@ class Emulator:
         if store != "files":
             text = re.sub(r"(?m)^certificate_file = .*\nprivate_key_file = .*$", f'store = "{store}"', text)
         return text.encode()
+
+
+def issue(machine: Machine, emulator: Emulator) -> Issued:
+    """Put a new pair into root's folder on the device."""
+    group = emulator.folder / "groups/x509-fleet"
+    above = [(group / f"intermediate.{kind}").read_text() for kind in ("pem", "key")]
+    new = issue_device("x509-group", load(*above))
+    for name, text in (("fresh.pem", new.pem() + above[0]), ("fresh.key", new.key_pem())):
+        path = Path(machine.root / "root" / name)
+        path.touch(mode=0o600)
+        path.write_text(text)
+    return new

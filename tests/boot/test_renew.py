@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from dpsd.emulator.files.authority import Issued, issue_device, load
 from tests.boot.first_boot import access, configure
-from tests.boot.lab import Device, Emulator, Layers
+from tests.boot.lab import Device, Emulator, Layers, issue
 from workshop.lab.machine import Machine, eventually
 
 pytestmark = pytest.mark.root
@@ -23,18 +20,6 @@ def ready(device: Device, installed: Layers, emulator: Emulator) -> Machine:
     machine.boot()
     eventually(lambda: machine.is_active("dpsd.service"), "provisioned", within=60)
     return machine
-
-
-def issue(machine: Machine, emulator: Emulator) -> Issued:
-    """Put a new pair into root's folder on the device."""
-    group = emulator.folder / "groups/x509-fleet"
-    above = [(group / f"intermediate.{kind}").read_text() for kind in ("pem", "key")]
-    new = issue_device("x509-group", load(*above))
-    for name, text in (("fresh.pem", new.pem() + above[0]), ("fresh.key", new.key_pem())):
-        path = Path(machine.root / "root" / name)
-        path.touch(mode=0o600)
-        path.write_text(text)
-    return new
 
 
 def test_a_renewed_pair_is_registered_and_has_the_old_owners(ready: Machine, emulator: Emulator) -> None:

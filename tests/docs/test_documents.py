@@ -31,6 +31,7 @@ from dpsd.protocol.dps import FAILED, REFUSED
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.shape import Table
 from dpsd.state.connection import Authentication, Connection, Mqtt
+from dpsd.state.files import ROWS, Row
 from dpsd.state.places import CONFIGURATION, IDENTITY_SOCKET, Places
 from dpsd.system.command import PLACES_OPTIONS
 from workshop.dev import places
@@ -264,6 +265,19 @@ def test_the_threat_model_has_every_store_and_for_each_the_same_attackers() -> N
     assert stores == plain | {("sealed", source) for source in SOURCES}
     first, *others = ([row[0] for row in rows[2:-1]] for rows in tables.values())
     assert all(attackers == first for attackers in others)
+
+
+def test_the_documents_have_the_table_of_files() -> None:
+    section = (DOCS / "security.md").read_text().partition("## Files on the device")[2].partition("\n## ")[0]
+    _, _, *documented = re.findall(r"^\|.*\|$", section, re.MULTILINE)
+    assert documented == [f"| {' | '.join(_cells(row))} |" for row in ROWS]
+
+
+def _cells(row: Row) -> list[str]:
+    owner, group, mode = row.access
+    access = "as it was" if mode is None else f"{mode:04o} {owner}:{group}"
+    forgotten = f"{row.forgotten}: {row.why}" if row.why else row.forgotten
+    return [f"`{row.path}`", access, row.holds, row.secret or "no", row.written, forgotten]
 
 
 def test_commands_in_the_documents_exist() -> None:

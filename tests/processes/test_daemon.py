@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import canaries, sweep
+from dpsd.state.files import PAYLOAD
+from tests import canaries
 from tests.emulator_process import EmulatorProcess
 from tests.processes.board import Board, Daemon
 
@@ -253,7 +254,7 @@ def test_history_keeps_the_last_outcomes(board: Board, emulator: EmulatorProcess
 
 
 def test_custom_payload_is_published_for_agents(board: Board, emulator: EmulatorProcess) -> None:
-    canaries.note("CANARY-of-the-allocation", sweep.PAYLOAD)
+    canaries.note("CANARY-of-the-allocation", PAYLOAD)
     payload = {"secret": "CANARY-of-the-allocation"}
     emulator.replace(faults=[{"on": "poll-reply", "do": "reply", "state": {"payload": payload}}])
     with Daemon(board) as daemon:

@@ -214,6 +214,13 @@ def test_a_reset_forgets_a_renewal_too(board: Board, cut: Callable[[int], Issued
     assert json.loads(board.dpsctl("status", "--json").stdout)["provisioned"] is False
 
 
+def test_a_reset_forgets_what_a_renewal_was_writing(board: Board, old: Issued) -> None:
+    for name in ("device.pem.new", ".device.pem.new.new", ".device.key.new.new"):
+        board.put(name, "half a")
+    assert board.dpsctl("reset", "--credential", "--yes").returncode == 0
+    assert {path.name for path in board.folder.rglob("*") if path.is_file()} == {"dpsd.toml", "device.symkey", "lock"}
+
+
 def test_a_sealed_pair_is_renewed_by_a_candidate(board: Board, old: Issued) -> None:
     place = str(board.folder / "device")
     sealed = board.dpsctl("seal", "--certificate", f"{place}.pem", "--private-key", f"{place}.key", "--keep")

@@ -15,10 +15,19 @@ def test_without_yes_it_only_says_what_it_would_do(board: Board) -> None:
     assert board.dpsctl("provision").returncode == 0
     before = names(board)
     ended = board.dpsctl("reset", "--credential")
-    assert ended.returncode == 2
+    assert ended.returncode == 3
     assert f"would remove {board.state}/private/assignment.json\n" in ended.stdout
     assert f"would remove {board.key}\n" in ended.stdout
     assert names(board) == before
+
+
+def test_what_would_be_removed_can_be_asked_for(board: Board) -> None:
+    assert board.dpsctl("provision").returncode == 0
+    asked, told = board.dpsctl("reset", "--dry-run"), board.dpsctl("reset", "--yes")
+    assert (asked.returncode, asked.stderr, told.returncode) == (0, "", 0)
+    *removed, last = told.stdout.splitlines()
+    assert asked.stdout.splitlines() == [f"would remove {line.removeprefix('removed ')}" for line in removed]
+    assert last.startswith("done; ")
 
 
 def test_a_device_that_was_reset_registers_again(board: Board, emulator: EmulatorProcess) -> None:

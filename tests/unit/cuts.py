@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests import sweep
 from tests.unit.examples import CHECKOUT
 
 START = "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -46,4 +47,5 @@ def cuts(script: str, fresh: Fresh, given: bytes = b"") -> Iterator[tuple[str, P
             cut = fresh()
             inject = f"--inject={call}:signal=SIGKILL:when={seen[call]}"
             assert traced(script, cut, given, f"--trace={call}", inject, "--output=/dev/null") != 0, line
+            sweep.check_device(cut / "state", cut / "run")
             yield line, cut

@@ -180,4 +180,4 @@ def test_the_resident_daemon_loads_nothing_heavy() -> None:
     ran = subprocess.run([sys.executable, "-I", "-c", code, CHECKOUT], check=True, capture_output=True)
     loaded = set(json.loads(ran.stdout))
     assert {"dpsd.daemon.supervisor", "dpsd.provisioning.publish", "sdnotify"} <= loaded
-    assert loaded & {*HEAVY, "dpsd.explanations", "dpsd.dpsctl"} == set()
+    assert loaded & {*HEAVY, "dpsd.explanations", "dpsd.dpsctl", "dpsd.state.files"} == set()

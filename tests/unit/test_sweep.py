@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from dpsd.state.files import PAYLOAD
 from tests import canaries, sweep
 from tests.processes.board import LIMIT
 from tests.unit.authority import make_key, pem_of_key
@@ -100,9 +101,9 @@ def test_a_leak_is_found_in_any_file_but_where_it_was_put(tmp_path: Path) -> Non
 
 
 def test_the_record_may_hold_the_payload_and_no_key(tmp_path: Path) -> None:
-    record = tmp_path / "private/assignment.json"
-    record.parent.mkdir()
-    canaries.note("payload-of-the-test", sweep.PAYLOAD)
+    record = tmp_path / "state/private/assignment.json"
+    record.parent.mkdir(parents=True)
+    canaries.note("payload-of-the-test", PAYLOAD)
     record.write_text("payload-of-the-test")
     sweep.check_files(tmp_path)
     record.write_text(KEY)
@@ -112,18 +113,19 @@ def test_the_record_may_hold_the_payload_and_no_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "mode"), [("private", 0o750), ("private/assignment.json", 0o640), ("payload.json", 0o644), ("new", 0o600)]
+    ("name", "mode"),
+    [("private", 0o750), ("private/assignment.json", 0o640), ("payload.json", 0o644), ("private/new", 0o600)],
 )
-def test_a_file_that_is_too_open_or_in_no_table_is_found(name: str, mode: int, tmp_path: Path) -> None:
+def test_a_file_that_is_too_open_or_in_no_row_is_found(name: str, mode: int, tmp_path: Path) -> None:
     state = tmp_path / "state"
     (state / "private").mkdir(parents=True, mode=0o700)
     for file in ("private/assignment.json", "payload.json"):
         (state / file).touch(0o600)
-    sweep.check_modes(state, sweep.STATE, os.geteuid())
+    sweep.check_device(state, tmp_path / "run")
     (state / name).touch()
     (state / name).chmod(mode)
     with pytest.raises(sweep.LeakError):
-        sweep.check_modes(state, sweep.STATE, os.geteuid())
+        sweep.check_device(state, tmp_path / "run")
 
 
 def test_a_secret_that_was_put_somewhere_has_to_be_closed(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_an_agent_is_restarted_on_a_change_only_while_it_asks_for_it(units: Path
         enable("agent", restart_on_change=restart)
         assert drop_in.read_text().count("\nPartOf=dpsd-connection.target\n") == restart
         assert "\nAfter=dpsd-provisioned.target\nConditionPathExists=/run/dpsd/provisioned\n" in drop_in.read_text()
+    (drop_in.parent / ".50-dpsd.conf.new").write_text("of a write that was cut short")
     disable("agent")
     assert not drop_in.parent.exists()
     assert list((units / "dpsd-provisioned.target.wants").iterdir()) == []

@@ -56,8 +56,14 @@ UNSAFE = {
     "/boot/firmware/dpsd/key.tgz": tgz_of({"primary_key": DEVICE_KEY.encode()}),
     "/boot/firmware/dpsd/pkcs12.zip": zip_of({"bundle/identity.p12": b"\x30"}),
     "/var/lib/dpsd-import/adopting.json": b"{}",
+    "/run/dpsd/credentials/connection_string": b"HostName=",
+    "/var/lib/dpsd/core": b"of whatever crashed",
     "/etc/credstore.encrypted/dpsd.private_key": b"sealed",
+    "/etc/credstore.encrypted/dpsd.unheard_of": b"sealed",
+    "/etc/systemd/system/dpsd.service.d/50-dpsd-credentials.conf": b"[Service]\n",
+    "/etc/dpsd/device.pem": b"whatever the configuration names",
     "/srv/keys/device.key": b"whatever the configuration names",
+    "/srv/keys/.device.key.new.new": b"what a renewal left that was cut short",
     "/etc/systemd/system/dpsd.service.d/key.conf": b"[Service]\nSetCredential=dpsd.primary_key:secret\n",
     "/srv/keys/loaded.key": b"whatever a unit loads",
 }
@@ -65,6 +71,14 @@ UNSAFE = {
 
 def test_an_image_with_a_configuration_alone_is_good(root: Path) -> None:
     check_image(str(root))
+
+
+def test_what_forgets_a_file_is_said(root: Path) -> None:
+    put(root, "/var/lib/dpsd/history.json")
+    put(root, "/var/lib/dpsd/imported.toml", b"")
+    found = problem_of("image-unsafe", lambda: check_image(str(root)))
+    assert found.sentence.endswith("; remove it before the image is taken: dpsctl reset --yes")
+    assert found.also[0].endswith("; remove it before the image is taken: dpsctl reset --credential --yes")
 
 
 def test_an_image_whose_configuration_is_to_be_completed_is_good(root: Path) -> None:

@@ -24,6 +24,7 @@ from dpsd.sealing.seal import seal
 from dpsd.secret import Secret
 from dpsd.state.places import Places
 from dpsd.state.record import Record, render_record
+from tests.unit.authority import put_secret
 from tests.unit.cuts import START, Fresh, cuts, traced
 from tests.unit.examples import CONNECTION, DEVICE_KEY, GROUP_KEY, RECORD
 
@@ -150,12 +151,12 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
             "private/assignment.json.unusable",
             "private/assignment.json.newer-1",
         ):
-            (folder / "state" / name).write_text("old")
-        (folder / "run/credentials").mkdir()
-        (folder / "state/private/keys").mkdir()
+            put_secret(folder / "state" / name, b"old")
+        (folder / "run/credentials").mkdir(0o750)
+        (folder / "state/private/keys").mkdir(0o700)
         there = [*(f"run/credentials/{name}" for name in given), *(f"state/private/{name}" for name in sealed_away)]
         for name in (*secrets, *there):
-            (folder / name).write_text("secret")
+            put_secret(folder / name, b"secret")
         return folder
 
     done = start()

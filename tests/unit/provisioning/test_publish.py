@@ -12,6 +12,7 @@ import pytest
 from dpsd.provisioning.publish import lower_flag, publish, raise_flag
 from dpsd.provisioning.record_file import is_released, load_record, peek_record
 from dpsd.state.connection import Authentication
+from dpsd.state.files import on_device, row_of
 from dpsd.state.places import Places
 from dpsd.state.record import render_record
 from tests.unit.examples import CONNECTION, RECORD, problem_of
@@ -31,6 +32,15 @@ def test_a_record_becomes_all_files_with_their_modes(places: Places) -> None:
     assert json.loads(Path(places.payload_json).read_bytes()) == RECORD.payload
     assert load_record(places) == (RECORD, None)
     assert peek_record(places) == RECORD
+
+
+def test_files_and_folders_have_the_modes_of_the_table(places: Places) -> None:
+    publish(RECORD, places)
+    raise_flag(places)
+    for top in (places.state, places.runtime):
+        for path in (Path(top), *Path(top).rglob("*")):
+            row = row_of(on_device(f"{path}/" if path.is_dir() else str(path), places))
+            assert row is not None and stat.S_IMODE(path.stat().st_mode) == row.access.mode, path
 
 
 def test_what_is_right_is_left_alone(places: Places) -> None:
