@@ -232,7 +232,7 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
         self.also = also
         self.window = window
 
-    def amended(self, sentence: str | None = None, *, hint: str | None = None, window: float | None = None) -> Problem:
+    def amend(self, sentence: str | None = None, *, hint: str | None = None, window: float | None = None) -> Problem:
         """Return the same problem, known better."""
         return Problem(
             self.code,

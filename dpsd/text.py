@@ -24,7 +24,7 @@ def printable(outside: object, limit: int = LIMIT) -> str:
     return "".join(pieces)
 
 
-def nearest(text: str, known: Iterable[str]) -> str:
+def suggest(text: str, known: Iterable[str]) -> str:
     """Return a question for the one of the known words that `text` looks like, empty if there is none."""
     from difflib import get_close_matches  # only when something is wrong
 

@@ -126,4 +126,4 @@ def _alone(places: Places) -> AbstractContextManager[object]:
     except Problem as problem:
         if problem.code != "state-locked":
             raise
-        raise problem.amended(hint="stop the daemon first: systemctl stop dpsd") from None
+        raise problem.amend(hint="stop the daemon first: systemctl stop dpsd") from None

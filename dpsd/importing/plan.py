@@ -123,7 +123,7 @@ def _check_signature(bundle: Bundle, preparation: Preparation, places: Places) -
         said = f"import.fleet_key_file: {problem.sentence}"
         if problem.code == "configuration-missing":
             raise Problem("bundle-signature-invalid", said, hint=FLEET_KEY) from None
-        raise problem.amended(said) from None
+        raise problem.amend(said) from None
     check_signature(signed, public_key, path)
     return True
 
@@ -133,7 +133,7 @@ def _of_bundle(check: Callable[[], T]) -> T:
     try:
         return check()
     except Problem as problem:
-        raise (problem.amended(hint=FAULTS) if problem.code == "configuration-invalid" else problem) from None
+        raise (problem.amend(hint=FAULTS) if problem.code == "configuration-invalid" else problem) from None
 
 
 def _check_together(bundle: Bundle, brought: Tables, merged: Tables, places: Places) -> None:

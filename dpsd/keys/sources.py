@@ -73,7 +73,7 @@ def _firmware(_: str, message: bytes) -> bytes:
         return FirmwareKey(FIRMWARE_COMMAND, FIRMWARE_KEY).sign(message)
     except Problem as problem:
         missing = problem.code == "firmware-missing"  # credential.firmware_command is not for seals
-        raise problem.amended(hint="install the command: apt-get install rpifwcrypto" if missing else None) from None
+        raise problem.amend(hint="install the command: apt-get install rpifwcrypto" if missing else None) from None
 
 
 def _file(folder: str, message: bytes) -> bytes:

@@ -152,4 +152,4 @@ def _call_either(caller: _Caller, first: Way, second: Way) -> Session:
     except Problem as problem:
         if problem.code not in TRY_THE_OTHER:
             raise
-        raise problem.amended(f"{problem.sentence}; before that, {before}") from None
+        raise problem.amend(f"{problem.sentence}; before that, {before}") from None

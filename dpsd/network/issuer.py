@@ -32,7 +32,7 @@ def with_presented(problem: Problem, connection: socket.socket, endpoint: Endpoi
         said = _names(certificate) if problem.code == "tls-wrong-name" else _issuer(certificate)
     except (Exception, TimeUp):
         return problem
-    return problem.amended(f"{problem.sentence}; {said}")
+    return problem.amend(f"{problem.sentence}; {said}")
 
 
 def _presented(connection: socket.socket, endpoint: Endpoint) -> bytes:

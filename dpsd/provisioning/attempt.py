@@ -93,7 +93,7 @@ def _contact(
             return _try_hub(device, _record_again(device, kept, orders.carry.transport), orders.carry, report)
         return _register(device, previous, orders, report)
     except Problem as problem:
-        _raise_as_of_the_clock(problem.amended(window=_window(places, device)), doubted, device, offset)
+        _raise_as_of_the_clock(problem.amend(window=_window(places, device)), doubted, device, offset)
 
 
 def _is_asked_anew(orders: Orders) -> bool:
@@ -111,7 +111,7 @@ def _open_device(places: Places, report: Report, trial: Trial) -> Device:
         return open_device(places, report, TOKEN_PATIENCE, trial)
     except Problem as problem:
         if problem.code == "credential-mismatch" and trial == PRESENT and os.path.lexists(places.renewed):
-            problem = problem.amended(hint="a renewal was cut short, finish it: sudo dpsctl renew")
+            problem = problem.amend(hint="a renewal was cut short, finish it: sudo dpsctl renew")
         raise problem from None
 
 
@@ -120,7 +120,7 @@ def _of_trial(problem: Problem, trial: Trial) -> Problem:
     if not trial.description:
         return problem
     hint = f"{problem.hint}; or drop what is new: sudo dpsctl seal --discard"
-    return problem.amended(f"the {trial.description}: {problem.sentence}", hint=hint)
+    return problem.amend(f"the {trial.description}: {problem.sentence}", hint=hint)
 
 
 def _renewed(places: Places, device: Device) -> Record | None:

@@ -76,7 +76,7 @@ def _naming(problem: Problem, given: dict[str, str | None]) -> Problem:
     said = problem.sentence
     for staged, path in given.items():
         said = said.replace(printable(staged), printable(path)) if path is not None else said
-    return problem.amended(said)
+    return problem.amend(said)
 
 
 def check_folders(pair: Pair, places: Places) -> None:

@@ -55,7 +55,7 @@ def seal(places: Places, material: Material, source: str | None = None, *, besid
     with _rights_for_keys(places):
         chosen, passed = _choose(places, source)
         if present in passed:
-            raise passed[present].amended(hint=f"{passed[present].hint}; or name a weaker one: --source {chosen}")
+            raise passed[present].amend(hint=f"{passed[present].hint}; or name a weaker one: --source {chosen}")
         header, data = _render(places, material, chosen, fingerprint)
         unseal(data, "the new seal", places)
     with as_owner(places), exchanging(places):
