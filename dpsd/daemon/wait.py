@@ -12,7 +12,7 @@ import time
 
 from dpsd.configuration.observed import signature
 from dpsd.errors import NOT_FAILED, ONE_TRY, Problem, Retry
-from dpsd.protocol.retry import delay
+from dpsd.protocol.retry import choose_delay
 from dpsd.system.clock import clock_offset, was_set
 from dpsd.system.journal import INFO, log
 from dpsd.system.routes import LinkWatch
@@ -56,7 +56,7 @@ class Wait:
         failures = 0 if problem.code in NOT_FAILED else self._failures.get(retry, 0) + 1
         if failures:
             self._failures[retry] = failures
-        seconds = 0.0 if at_once else delay(problem, failures, _fraction())
+        seconds = 0.0 if at_once else choose_delay(problem, failures, _fraction())
         self.problem, self._until = problem, from_now(seconds)
         self._recheck_at = None if problem.code in ONE_TRY else from_now(RECHECK_INTERVAL)
         if retry in (Retry.NETWORK, Retry.CLOCK):

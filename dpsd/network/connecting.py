@@ -21,7 +21,7 @@ from dpsd.network.mqtt import Session
 from dpsd.network.tls import make_context, shake_hands
 from dpsd.protocol import sas
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.protocol.transports import Way, ways
+from dpsd.protocol.transports import Way, list_ways
 from dpsd.state.messages import Step
 from dpsd.system.clock import wall_clock
 from dpsd.system.deadline import STEP_LIMIT, Report, TimeUp, step
@@ -90,7 +90,7 @@ def open_session(
     if credential.x509 is not None:
         credential.x509.arm(context)
     caller = _Caller(make_dial(network, endpoint.host, report), context, login, report)
-    way, *others = ways(network.transport, endpoint, first)
+    way, *others = list_ways(network.transport, endpoint, first)
     return _call_either(caller, way, others[0]) if others else caller.call(way, STEP_LIMIT)
 
 

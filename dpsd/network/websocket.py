@@ -25,11 +25,11 @@ from dpsd.protocol.websocket import (
     HEAD_LIMIT,
     PING,
     PONG,
-    Answer,
-    Unframer,
+    FrameReader,
+    UpgradeReply,
     encode_frame,
     encode_upgrade,
-    parse_answer,
+    parse_upgrade_reply,
 )
 from dpsd.text import printable
 
@@ -46,7 +46,7 @@ class WebSocket:
     def __init__(self, connection: TlsSocket, received: bytes) -> None:
         """received: what came behind the answer to the upgrade; raises ProtocolError."""
         self._connection = connection
-        self._unframer = Unframer()
+        self._unframer = FrameReader()
         self._data = bytearray()
         self._closed = False
         self._take(received)
@@ -135,7 +135,7 @@ def _upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
     connection.sendall(encode_upgrade(host, path, key))
     head, rest = _read_head(connection, endpoint)
     try:
-        _check(parse_answer(head), key)
+        _check(parse_upgrade_reply(head), key)
         return WebSocket(connection, rest)
     except ProtocolError as error:
         said = f"{endpoint} does not answer as a WebSocket: {error}"
@@ -154,7 +154,7 @@ def _read_head(connection: TlsSocket, endpoint: Endpoint) -> tuple[bytes, bytes]
     return head, rest
 
 
-def _check(answer: Answer, key: str) -> None:
+def _check(answer: UpgradeReply, key: str) -> None:
     if answer.status != 101:
         server = answer.headers.get("server")
         raise ProtocolError(f"HTTP status {answer.status}" + (f" from {printable(server, 60)}" if server else ""))

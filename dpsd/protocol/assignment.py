@@ -42,18 +42,18 @@ def parse_assignment(state: Table) -> Assignment:
     try:
         _check_profile(state.values.get("connectionProfile"))
         return Assignment(
-            hub=_checked(state.string("assignedHub"), is_host_name, "the assigned IoT Hub").lower(),
-            device_id=_checked(state.string("deviceId"), is_device_id, "the assigned device id"),
-            substatus=_token(state.optional_string("substatus")),
-            assigned_at=_timestamp(state.optional_string("createdDateTimeUtc")),
-            etag=_token(state.optional_string("etag")),
-            payload=_payload(state.optional_table("payload")),
+            hub=_require_name(state.string("assignedHub"), is_host_name, "the assigned IoT Hub").lower(),
+            device_id=_require_name(state.string("deviceId"), is_device_id, "the assigned device id"),
+            substatus=_keep_token(state.optional_string("substatus")),
+            assigned_at=_format_timestamp(state.optional_string("createdDateTimeUtc")),
+            etag=_keep_token(state.optional_string("etag")),
+            payload=_copy_payload(state.optional_table("payload")),
         )
     except ShapeError as error:
         raise ProtocolError(str(error)) from None
 
 
-def check_allowed(hub: str, allow: tuple[str, ...]) -> None:
+def check_hub_allowed(hub: str, allow: tuple[str, ...]) -> None:
     """Raise Problem `assignment-not-allowed` unless a pattern of `hub.allow` matches, or there is none."""
     if allow and not any(fnmatchcase(hub, pattern.lower()) for pattern in allow):
         raise Problem("assignment-not-allowed", f"DPS assigned the IoT Hub {hub}, which hub.allow does not name")
@@ -64,13 +64,13 @@ def _check_profile(profile: object) -> None:
         raise Problem("assignment-invalid", f"connection profile '{printable(profile)}' is not supported")
 
 
-def _checked(text: str, allowed: Any, what: str) -> str:
+def _require_name(text: str, allowed: Any, what: str) -> str:
     if not allowed(text):
         raise Problem("assignment-invalid", f"{what} is not a valid name: '{printable(text)}'")
     return text
 
 
-def _payload(payload: Table | None) -> dict[str, Any] | None:
+def _copy_payload(payload: Table | None) -> dict[str, Any] | None:
     if payload is None:
         return None
     if not _is_storable(payload.values, PAYLOAD_DEPTH):
@@ -86,11 +86,11 @@ def _is_storable(value: Any, levels: int) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _token(text: str | None) -> str:
+def _keep_token(text: str | None) -> str:
     return text if text and _TOKEN.fullmatch(text) else ""
 
 
-def _timestamp(text: str | None) -> str:
+def _format_timestamp(text: str | None) -> str:
     """Cut or fill to microseconds: the service sends one to seven digits, which not every parser takes."""
     match = _TIMESTAMP.fullmatch(text or "")
     return f"{match[1]}.{(match[2] or '')[:6]:0<6}Z" if match else ""

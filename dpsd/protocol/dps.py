@@ -46,7 +46,7 @@ class Reply(NamedTuple):
     retry_after: int | None = None
 
 
-class Fault(NamedTuple):
+class ErrorBody(NamedTuple):
     """A request-level error: the body of a 4xx or 5xx reply."""
 
     error_code: int | None
@@ -94,10 +94,10 @@ def parse_reply_topic(topic: str) -> Reply:
         raise ProtocolError("not a DPS reply topic")
     fields = parse_query(match[2] or "")
     lowered = {name.lower(): value for name, value in fields.items()}
-    return Reply(int(match[1]), fields.get("$rid", ""), _seconds(lowered.get("retry-after")))
+    return Reply(int(match[1]), fields.get("$rid", ""), _parse_seconds(lowered.get("retry-after")))
 
 
-def _seconds(text: str | None) -> int | None:
+def _parse_seconds(text: str | None) -> int | None:
     return int(text) if text and _DIGITS.fullmatch(text) else None
 
 
@@ -112,7 +112,7 @@ def parse_register_body(body: bytes) -> tuple[str | None, dict[str, Any] | None]
     """Return registration id and payload; both may be absent and the body empty, as SDKs send it."""
     if not body.strip():
         return None, None
-    table = _object(body)
+    table = _parse_body(body)
     try:
         payload = table.optional_table("payload")
         return table.optional_string("registrationId"), payload.values if payload else None  # type: ignore[return-value]
@@ -128,15 +128,15 @@ def encode_operation(operation: Operation) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def encode_fault(fault: Fault, timestamp: str) -> bytes:
+def encode_error_body(error: ErrorBody, timestamp: str) -> bytes:
     """Encode the body of an error reply; `timestamp` is the service's, in UTC with seven digits."""
-    body = {"errorCode": fault.error_code, "trackingId": fault.tracking_id, "message": fault.message}
+    body = {"errorCode": error.error_code, "trackingId": error.tracking_id, "message": error.message}
     return json.dumps({**body, "timestampUtc": timestamp}, separators=(",", ":")).encode()
 
 
 def parse_operation(body: bytes) -> Operation:
     """Parse the body of a 2xx reply; raises ProtocolError."""
-    table = _object(body)
+    table = _parse_body(body)
     try:
         state = table.optional_table("registrationState") or Table({}, "registrationState")
         return Operation(table.optional_string("operationId"), table.string("status"), state)
@@ -144,17 +144,17 @@ def parse_operation(body: bytes) -> Operation:
         raise ProtocolError(str(error)) from None
 
 
-def parse_fault(body: bytes) -> Fault:
+def parse_error_body(body: bytes) -> ErrorBody:
     """Parse the body of an error reply, as far as it can be read: the status alone already decides."""
     try:
-        table = _object(body)
+        table = _parse_body(body)
         code, message = table.optional_integer("errorCode"), table.optional_string("message") or ""
-        return Fault(code, message, table.optional_string("trackingId") or "")
+        return ErrorBody(code, message, table.optional_string("trackingId") or "")
     except (ShapeError, ProtocolError):
-        return Fault(None, "", "")
+        return ErrorBody(None, "", "")
 
 
-def _object(body: bytes) -> Table:
+def _parse_body(body: bytes) -> Table:
     if len(body) > PAYLOAD_LIMIT:
         raise ProtocolError(f"a body of {len(body)} bytes, DPS allows {PAYLOAD_LIMIT}")
     try:
@@ -183,7 +183,7 @@ FAILED = (
 """About an assignment with the status `failed`: the same."""
 
 
-def exact_hint(fault: Fault, known: tuple[tuple[int, str, str], ...]) -> str | None:
+def find_hint(error: ErrorBody, known: tuple[tuple[int, str, str], ...]) -> str | None:
     """Return the hint of a row that fits, None where the problem's own hint has to do."""
-    fitting = (hint for code, said, hint in known if fault.error_code == code and said in fault.message)
+    fitting = (hint for code, said, hint in known if error.error_code == code and said in error.message)
     return next(fitting, None)

@@ -112,14 +112,14 @@ def _split_port(text: str, default_port: int) -> tuple[str, int]:
         host, port = bracketed.groups()
         if ":" not in host:
             raise ValueError(f"'{printable(text)}': only an IPv6 address stands in brackets")
-        return host, default_port if port is None else _port(port)
+        return host, default_port if port is None else _parse_port(port)
     host, colon, port = text.partition(":")
     if ":" in port:
         raise ValueError(f"'{printable(text)}': write an IPv6 address in brackets")
-    return host, _port(port) if colon else default_port
+    return host, _parse_port(port) if colon else default_port
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise ValueError(f"port '{printable(text)}' is not a number from 1 to 65535")
     return int(text)

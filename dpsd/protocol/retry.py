@@ -37,7 +37,7 @@ _DOUBLINGS = 16
 """After this many doublings every ladder has reached its highest ceiling."""
 
 
-def delay(problem: Problem, failures: int, fraction: float) -> float | None:
+def choose_delay(problem: Problem, failures: int, fraction: float) -> float | None:
     """Return seconds until the next attempt, None to wait for a change.
 
     failures: failed attempts in a row with problems of this retry class; 0 where nothing has failed and the device

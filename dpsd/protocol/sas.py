@@ -32,15 +32,15 @@ class Token(NamedTuple):
     signature: bytes
     key_name: str | None
 
-    def decoded_resource(self) -> str:
+    def decode_resource(self) -> str:
         return unquote(self.resource)
 
 
-def dps_resource(id_scope: str, registration_id: str) -> str:
+def make_dps_resource(id_scope: str, registration_id: str) -> str:
     return f"{id_scope}/registrations/{registration_id}"
 
 
-def hub_resource(hub: str, device_id: str) -> str:
+def make_hub_resource(hub: str, device_id: str) -> str:
     return f"{hub}/devices/{device_id}"
 
 
@@ -48,14 +48,14 @@ def encode_resource(resource: str) -> str:
     return quote(resource, safe="")
 
 
-def string_to_sign(encoded_resource: str, expiry: int) -> bytes:
+def make_string_to_sign(encoded_resource: str, expiry: int) -> bytes:
     return f"{encoded_resource}\n{expiry}".encode()
 
 
 def encode_token(resource: str, expiry: int, sign: Callable[[bytes], bytes], key_name: str | None = None) -> str:
     """Return the token for `resource`; `sign` gives HMAC-SHA256 under the device's decoded key."""
     encoded = encode_resource(resource)
-    signature = quote(base64.b64encode(sign(string_to_sign(encoded, expiry))), safe="")
+    signature = quote(base64.b64encode(sign(make_string_to_sign(encoded, expiry))), safe="")
     token = f"{_PREFIX}sr={encoded}&sig={signature}&se={expiry}"
     return token if key_name is None else f"{token}&skn={key_name}"
 
@@ -76,7 +76,7 @@ def parse_token(text: str) -> Token:
 
 def verify_token(token: Token, key: bytes) -> bool:
     """Tell whether `token` was signed with the decoded `key`."""
-    expected = sign(key, string_to_sign(token.resource, token.expiry))
+    expected = sign(key, make_string_to_sign(token.resource, token.expiry))
     return hmac.compare_digest(expected, token.signature)
 
 

@@ -32,7 +32,7 @@ class Way(NamedTuple):
         return f"{self.endpoint} by WebSocket" if self.transport == WEBSOCKET else str(self.endpoint)
 
 
-def way(transport: str, endpoint: Endpoint) -> Way:
+def make_way(transport: str, endpoint: Endpoint) -> Way:
     """Return how to reach `endpoint` by this transport; 8883 stands for the transport's own port.
 
     Nothing speaks WebSocket on port 8883, so that a configuration may name it and change its transport alone.
@@ -42,12 +42,12 @@ def way(transport: str, endpoint: Endpoint) -> Way:
     return Way(transport, endpoint)
 
 
-def ways(transport: str, endpoint: Endpoint, first: str | None) -> tuple[Way, ...]:
+def list_ways(transport: str, endpoint: Endpoint, first: str | None) -> tuple[Way, ...]:
     """Return the ways to try, in order. first: the transport that worked the last time, for `auto` only.
 
     With `auto` a port of the configuration's is MQTT's, and WebSocket's stays 443.
     """
     if transport != AUTO:
-        return (way(transport, endpoint),)
+        return (make_way(transport, endpoint),)
     both = (Way(MQTT, endpoint), Way(WEBSOCKET, endpoint._replace(port=WEBSOCKET_PORT)))
     return both[::-1] if first == WEBSOCKET else both

@@ -18,7 +18,7 @@ HEAD_LIMIT = 16 * 1024
 _CONTROL_LIMIT = 125
 
 
-class Answer(NamedTuple):
+class UpgradeReply(NamedTuple):
     """What a server says to the opening handshake; header names in lower case."""
 
     status: int
@@ -46,14 +46,14 @@ def encode_upgrade(host: str, path: str, key: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode()
 
 
-def parse_answer(head: bytes) -> Answer:
+def parse_upgrade_reply(head: bytes) -> UpgradeReply:
     """Parse an answer up to its empty line; raises ProtocolError."""
     status_line, *lines = head.decode("latin-1").split("\r\n")
     version, _, rest = status_line.partition(" ")
     if not version.startswith("HTTP/1.") or not rest[:3].isdecimal() or not rest[:3].isascii():
         raise ProtocolError("no HTTP")
     pairs = (line.partition(":") for line in lines)
-    return Answer(int(rest[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs})
+    return UpgradeReply(int(rest[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs})
 
 
 def encode_frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
@@ -65,16 +65,16 @@ def encode_frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
         length = b"\xfe" + size.to_bytes(2, "big")
     else:
         length = b"\xff" + size.to_bytes(8, "big")
-    return bytes([0x80 | opcode]) + length + mask + _masked(payload, mask)
+    return bytes([0x80 | opcode]) + length + mask + _mask_payload(payload, mask)
 
 
-def _masked(payload: bytes, mask: bytes) -> bytes:
+def _mask_payload(payload: bytes, mask: bytes) -> bytes:
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
 
-class Unframer:
+class FrameReader:
     """A server's frames, taken apart."""
 
     def __init__(self) -> None:
@@ -97,10 +97,10 @@ class Unframer:
 
     def _frame(self) -> Piece | None:
         """Take a data frame's header, as a piece without data, or a whole control frame."""
-        if len(self._buffer) < 2 or len(self._buffer) < (header := 2 + _length_bytes(self._buffer[1])):
+        if len(self._buffer) < 2 or len(self._buffer) < (header := 2 + _count_length_bytes(self._buffer[1])):
             return None
         size = int.from_bytes(self._buffer[2:header], "big") if header > 2 else self._buffer[1]
-        opcode = self._checked_opcode(size)
+        opcode = self._read_opcode(size)
         if opcode < CLOSE:
             self._take(header)
             self._left = size
@@ -110,7 +110,7 @@ class Unframer:
         self._take(header)
         return Piece(opcode, self._take(size))
 
-    def _checked_opcode(self, size: int) -> int:
+    def _read_opcode(self, size: int) -> int:
         first, second = self._buffer[:2]
         final, opcode = bool(first & 0x80), first & 0x0F
         if first & 0x70 or second & 0x80:
@@ -130,6 +130,6 @@ class Unframer:
         return taken
 
 
-def _length_bytes(second: int) -> int:
+def _count_length_bytes(second: int) -> int:
     """Return how many bytes of an extended length follow, by the low 7 bits."""
     return {126: 2, 127: 8}.get(second & 0x7F, 0)

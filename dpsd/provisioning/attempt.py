@@ -15,10 +15,10 @@ from dpsd.configuration.settings import Network
 from dpsd.credentials.credential import Certificate
 from dpsd.errors import Problem, Retry
 from dpsd.network.tunnel import effective_proxy
-from dpsd.protocol.assignment import Assignment, check_allowed
+from dpsd.protocol.assignment import Assignment, check_hub_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
-from dpsd.protocol.transports import ways
+from dpsd.protocol.transports import list_ways
 from dpsd.provisioning.device import Device, open_device
 from dpsd.provisioning.record_file import peek_renewed
 from dpsd.provisioning.register import register
@@ -155,7 +155,7 @@ def _is_renewed(previous: Record, device: Device) -> bool:
 
 def _holds_by_any_credential(previous: Record, device: Device) -> bool:
     try:
-        check_allowed(previous.connection.iothub_hostname, device.config.hub.allow)
+        check_hub_allowed(previous.connection.iothub_hostname, device.config.hub.allow)
     except Problem:
         return False
     before, now = previous.binding, device.binding
@@ -286,7 +286,7 @@ def _validity(x509: Certificate | None) -> Validity | None:
 
 
 def _mqtt(network: Network, assignment: Assignment, transport: str | None) -> Mqtt:
-    first, *_ = ways(network.transport, Endpoint(assignment.hub, DPS_PORT), transport)
+    first, *_ = list_ways(network.transport, Endpoint(assignment.hub, DPS_PORT), transport)
     login = HubLogin(assignment.hub, assignment.device_id)
     proxy = effective_proxy(network.proxy, assignment.hub)
     return Mqtt(

@@ -48,7 +48,7 @@ def _log_in(device: Device, connection: Connection, report: Report) -> str:
 
 def _log_in_with(device: Device, connection: Connection, report: Report, key: Signer | None) -> str:
     mqtt = connection.mqtt
-    token = password(key, sas.hub_resource(connection.iothub_hostname, connection.device_id), TOKEN_LIFETIME)
+    token = password(key, sas.make_hub_resource(connection.iothub_hostname, connection.device_id), TOKEN_LIFETIME)
     login = Login(mqtt.client_id, mqtt.username, token)
     try:
         endpoint, network = Endpoint(mqtt.host, DPS_PORT), device.config.network

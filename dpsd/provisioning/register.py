@@ -13,7 +13,7 @@ from dpsd.errors import Problem
 from dpsd.network.connecting import Login, open_session, password, with_either_key
 from dpsd.network.mqtt import Session
 from dpsd.protocol import sas
-from dpsd.protocol.assignment import Assignment, check_allowed
+from dpsd.protocol.assignment import Assignment, check_hub_allowed
 from dpsd.protocol.login import DpsLogin
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
 from dpsd.provisioning.device import Device
@@ -67,7 +67,7 @@ def _converse(device: Device, report: _Noted, key: Signer | None) -> tuple[Assig
     binding, config, carry = device.binding, device.config, report.carry
     machine = Registration(binding.registration_id, device.payload, os.urandom(8).hex(), carry.operation_id)
     username = DpsLogin(binding.id_scope, binding.registration_id, config.dps.api_version, f"dpsd/{__version__}")
-    resource = sas.dps_resource(binding.id_scope, binding.registration_id)
+    resource = sas.make_dps_resource(binding.id_scope, binding.registration_id)
     token = password(key, resource, TOKEN_LIFETIME, sas.DPS_KEY_NAME)
     login = Login(binding.registration_id, username.encode(), token)
     endpoint, transport = config.dps.global_endpoint, carry.transport
@@ -78,7 +78,7 @@ def _converse(device: Device, report: _Noted, key: Signer | None) -> tuple[Assig
         assignment = _drive(session, machine, report)
     finally:
         session.close()
-    check_allowed(assignment.hub, config.hub.allow)
+    check_hub_allowed(assignment.hub, config.hub.allow)
     return assignment, session.transport
 
 

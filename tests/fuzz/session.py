@@ -23,7 +23,7 @@ from dpsd.network.websocket import WebSocket, upgrade
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
 from dpsd.protocol.transports import MQTT, WEBSOCKET, Way
-from dpsd.protocol.websocket import parse_answer
+from dpsd.protocol.websocket import parse_upgrade_reply
 from tests.fuzz.credentials import good
 from tests.fuzz.endings import problems, refusing
 from tests.fuzz.files import put
@@ -98,7 +98,7 @@ def websocket_bytes(data: bytes) -> None:
 def websocket_answer(data: bytes) -> None:
     """What answers the opening handshake."""
     with refusing(ProtocolError):
-        assert 0 <= parse_answer(data).status <= 999
+        assert 0 <= parse_upgrade_reply(data).status <= 999
     with wired(data) as wire, problems("intercepted", "connection-lost", "connection-failed"):
         upgrade(wire, ENDPOINT, "/")
 

@@ -22,12 +22,12 @@ from dpsd.keys.request import (
     parse_reply,
     parse_request,
 )
-from dpsd.protocol.sas import dps_resource, encode_resource, hub_resource, string_to_sign
+from dpsd.protocol.sas import encode_resource, make_dps_resource, make_hub_resource, make_string_to_sign
 from dpsd.shape import ShapeError
 from tests.unit.examples import CHECKOUT, problem_of
 
-DPS = string_to_sign(encode_resource(dps_resource("0ne00TEST01", "pi-1:a.b_c")), 1760000000)
-HUB = string_to_sign(encode_resource(hub_resource("contoso.azure-devices.net", "pi(1),=@;$'*!+")), 1760000000)
+DPS = make_string_to_sign(encode_resource(make_dps_resource("0ne00TEST01", "pi-1:a.b_c")), 1760000000)
+HUB = make_string_to_sign(encode_resource(make_hub_resource("contoso.azure-devices.net", "pi(1),=@;$'*!+")), 1760000000)
 SALT = bytes(range(32))
 
 
