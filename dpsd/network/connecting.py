@@ -49,10 +49,10 @@ class Login(NamedTuple):
 Result = TypeVar("Result")
 
 
-def with_either_key(
-    credential: Credential, refusals: Container[str], report: Report, deed: Callable[[Signer | None], Result]
+def try_each_key(
+    credential: Credential, refusals: Container[str], report: Report, action: Callable[[Signer | None], Result]
 ) -> tuple[Result, bool]:
-    """Return what `deed` returns, and whether that was with the secondary key.
+    """Return what `action` returns, and whether that was with the secondary key.
 
     It gets None where the certificate proves the device, or the primary key; and the secondary key, where there is one,
     when it raises a Problem of one of the codes in `refusals`. Raises what it raises.
@@ -60,15 +60,15 @@ def with_either_key(
     *primary, last = credential.keys or (None,)
     for key in primary:
         try:
-            return deed(key), False
+            return action(key), False
         except Problem as problem:
             if problem.code not in refusals:
                 raise
         report(Step("the primary key is not accepted, trying the secondary key"))
-    return deed(last), bool(primary)
+    return action(last), bool(primary)
 
 
-def password(key: Signer | None, resource: str, lifetime: int, key_name: str | None = None) -> str | None:
+def make_password(key: Signer | None, resource: str, lifetime: int, key_name: str | None = None) -> str | None:
     """Return a SAS token for `resource` that is valid for `lifetime` seconds; None without a key."""
     return None if key is None else sas.encode_token(resource, int(wall_clock()) + lifetime, key.sign, key_name)
 
@@ -84,17 +84,17 @@ def open_session(
     """Connect and log in, in one step for each way; the caller closes the session.
 
     first: the transport that worked the last time; the session tells which one works now. Raises Problem: those of
-    `make_context`, `make_dial`, `tcp.connect`, `tunnel.dig`, `shake_hands`, `upgrade` and `Session.open`.
+    `make_context`, `make_dial`, `tcp.connect`, `open_tunnel`, `shake_hands`, `upgrade` and `Session.open`.
     """
     context = make_context(network.trusted_roots)
     if credential.x509 is not None:
         credential.x509.arm(context)
-    caller = _Caller(make_dial(network, endpoint.host, report), context, login, report)
+    connector = _Connector(make_dial(network, endpoint.host, report), context, login, report)
     way, *others = list_ways(network.transport, endpoint, first)
-    return _call_either(caller, way, others[0]) if others else caller.call(way, STEP_LIMIT)
+    return _open_either(connector, way, others[0]) if others else connector.open(way, STEP_LIMIT)
 
 
-class _Caller(NamedTuple):
+class _Connector(NamedTuple):
     """What all ways to one service have in common."""
 
     dial: Dial
@@ -102,10 +102,10 @@ class _Caller(NamedTuple):
     login: Login
     report: Report
 
-    def call(self, way: Way, limit: float) -> Session:
+    def open(self, way: Way, limit: float) -> Session:
         """Open a session on this way within `limit` seconds."""
         with step(f"connecting to {way}{self.dial}", self.report, limit=limit):
-            session = Session(self._stream(way), way, *self.login)
+            session = Session(self._open_stream(way), way, *self.login)
             try:
                 session.open()
             except BaseException:
@@ -113,42 +113,42 @@ class _Caller(NamedTuple):
                 raise
         return session
 
-    def _stream(self, way: Way) -> Stream:
+    def _open_stream(self, way: Way) -> Stream:
         try:
             secured = shake_hands(self.dial.connect(way.endpoint), self.context, way.endpoint)
         except Problem as problem:
-            raise self._with_presented(problem, way.endpoint) from None
+            raise self._add_presented(problem, way.endpoint) from None
         if way.path is None:
             return secured
         from dpsd.network.websocket import upgrade  # only where MQTT does not go by itself
 
         return upgrade(secured, way.endpoint, way.path)
 
-    def _with_presented(self, problem: Problem, endpoint: Endpoint) -> Problem:
+    def _add_presented(self, problem: Problem, endpoint: Endpoint) -> Problem:
         """Add whose certificate it was to a certificate that was not accepted."""
         if problem.code not in ("intercepted", "tls-wrong-name"):
             return problem
         from dpsd.network.issuer import (
-            with_presented,  # cryptography costs memory that an attempt with a key does not need
+            add_presented,  # cryptography costs memory that an attempt with a key does not need
         )
 
         try:
-            return with_presented(problem, self.dial.connect(endpoint), endpoint)
+            return add_presented(problem, self.dial.connect(endpoint), endpoint)
         except (Problem, TimeUp):
             return problem
 
 
-def _call_either(caller: _Caller, first: Way, second: Way) -> Session:
+def _open_either(connector: _Connector, first: Way, second: Way) -> Session:
     """Call on the first way, and on the second one if nobody has answered there as a TLS server."""
     try:
-        return caller.call(first, FIRST_LIMIT)
+        return connector.open(first, FIRST_LIMIT)
     except Problem as problem:
         if problem.code not in TRY_THE_OTHER:
             raise
         before = problem.sentence
-    caller.report(Step(f"{before}; trying {second}"))
+    connector.report(Step(f"{before}; trying {second}"))
     try:
-        return caller.call(second, STEP_LIMIT)
+        return connector.open(second, STEP_LIMIT)
     except Problem as problem:
         if problem.code not in TRY_THE_OTHER:
             raise

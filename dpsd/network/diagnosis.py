@@ -20,10 +20,10 @@ _WORLD = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
 def check_interface(interfaces: str = INTERFACES, radios: str = RADIOS) -> None:
     """Raise Problem `no-interface` or `radio-blocked` if no interface but lo is up; the folders are the kernel's."""
-    names = _names(interfaces)
+    names = _list_names(interfaces)
     if not names or any(_is_up(f"{interfaces}/{name}") for name in names):
         return
-    if any(_is_blocked(f"{radios}/{name}") for name in _names(radios)):
+    if any(_is_blocked(f"{radios}/{name}") for name in _list_names(radios)):
         raise Problem("radio-blocked", "no network interface is up, and the radio is blocked")
     raise Problem("no-interface", "no network interface is up")
 
@@ -57,7 +57,7 @@ def _is_blocked(radio: str) -> bool:
     return word(f"{radio}/type") in ("wlan", "wwan") and "1" in (word(f"{radio}/soft"), word(f"{radio}/hard"))
 
 
-def _names(folder: str) -> list[str]:
+def _list_names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError:

@@ -22,20 +22,20 @@ _SHOWN = 3
 """Names of a certificate that are shown."""
 
 
-def with_presented(problem: Problem, connection: socket.socket, endpoint: Endpoint) -> Problem:
+def add_presented(problem: Problem, connection: socket.socket, endpoint: Endpoint) -> Problem:
     """Return the problem with what the certificate says; without it when it cannot be had, whatever the reason.
 
     connection: a new one to the same place, taken over.
     """
     try:
-        certificate = x509.load_der_x509_certificate(_presented(connection, endpoint))
-        said = _names(certificate) if problem.code == "tls-wrong-name" else _issuer(certificate)
+        certificate = x509.load_der_x509_certificate(_fetch_certificate(connection, endpoint))
+        said = _describe_names(certificate) if problem.code == "tls-wrong-name" else _describe_issuer(certificate)
     except (Exception, TimeUp):
         return problem
     return problem.amend(f"{problem.sentence}; {said}")
 
 
-def _presented(connection: socket.socket, endpoint: Endpoint) -> bytes:
+def _fetch_certificate(connection: socket.socket, endpoint: Endpoint) -> bytes:
     """Return the certificate that is presented, DER."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -45,11 +45,11 @@ def _presented(connection: socket.socket, endpoint: Endpoint) -> bytes:
             return secured.getpeercert(binary_form=True) or b""
 
 
-def _issuer(certificate: x509.Certificate) -> str:
+def _describe_issuer(certificate: x509.Certificate) -> str:
     return f"it is issued by {printable(certificate.issuer.rfc4514_string(), 100) or 'nobody'}"
 
 
-def _names(certificate: x509.Certificate) -> str:
+def _describe_names(certificate: x509.Certificate) -> str:
     """Tell the names it is for, of its extension or, in an old one, of its subject."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from paho.mqtt import client as paho
 
 from dpsd.errors import Problem
-from dpsd.network.tcp import connection_problem
-from dpsd.network.tls import TlsSocket, tls_problem
+from dpsd.network.tcp import make_connection_problem
+from dpsd.network.tls import TlsSocket, make_tls_problem
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.transports import Way
 from dpsd.text import printable
@@ -105,33 +105,33 @@ class Session:
         self._arrived = time.monotonic()
         self._client = _make_client(stream, client_id)
         self._client.username_pw_set(username, password)
-        self._client.on_connect = lambda *told: self._events.append(_Connected(_connack_code(told[3])))
-        self._client.on_subscribe = lambda *told: self._events.append(_Subscribed(told[2], _code(told[3][0])))
-        self._client.on_message = lambda *told: self._events.append(Message(told[2].topic, told[2].payload))
-        self._client.on_disconnect = lambda *told: self._events.append(_Closed())
+        self._client.on_connect = lambda *given: self._events.append(_Connected(_read_connack_code(given[3])))
+        self._client.on_subscribe = lambda *given: self._events.append(_Subscribed(given[2], _unwrap_code(given[3][0])))
+        self._client.on_message = lambda *given: self._events.append(Message(given[2].topic, given[2].payload))
+        self._client.on_disconnect = lambda *given: self._events.append(_Closed())
 
     def open(self) -> None:
         """Send CONNECT and await CONNACK; raises also `mqtt-*` for a refusal."""
         try:
             self._client.connect(self.endpoint.host, self.endpoint.port, KEEPALIVE)
         except OSError as error:
-            raise self._failed(error) from None
-        event = self._next_after_connect()
+            raise self._make_problem(error) from None
+        event = self._await_connack()
         if not isinstance(event, _Connected):
-            raise self._lost("before it answered CONNECT")
+            raise self._make_lost_problem("before it answered CONNECT")
         if event.return_code:
-            raise _refusal(self.endpoint, event.return_code)
+            raise _make_refusal(self.endpoint, event.return_code)
 
     def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1 and await the SUBACK; raises also `mqtt-subscribe-refused`."""
         try:
             _, message_id = self._client.subscribe(topic_filter, 1)
         except OSError as error:  # paho 1.6 lets errors of TLS out, paho 2 tells of them later
-            raise self._failed(error) from None
+            raise self._make_problem(error) from None
         while True:
-            event = self._next()
+            event = self._await_event()
             if isinstance(event, _Closed):
-                raise self._lost("before it answered SUBSCRIBE")
+                raise self._make_lost_problem("before it answered SUBSCRIBE")
             if isinstance(event, _Subscribed) and event.message_id == message_id:
                 break
         if event.granted >= 0x80:
@@ -142,24 +142,24 @@ class Session:
         try:
             self._client.publish(topic, body, 1)
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._make_problem(error) from None
 
     def receive(self) -> Message:
         """Return the next message."""
         while True:
-            event = self._next()
+            event = self._await_event()
             if isinstance(event, Message):
                 return event
             if isinstance(event, _Closed):
-                raise self._lost("before it answered")
+                raise self._make_lost_problem("before it answered")
 
     def idle(self, seconds: float) -> None:
         """Keep the session alive until `seconds` after the last bytes came; messages that arrive are for nobody."""
         end = self._arrived + seconds
         while (left := end - time.monotonic()) > 0:
-            self._turn(left - _LAST_BIT if left > 2 * _LAST_BIT else left)
+            self._run_once(left - _LAST_BIT if left > 2 * _LAST_BIT else left)
             if any(isinstance(event, _Closed) for event in self._events):
-                raise self._lost("while waiting")
+                raise self._make_lost_problem("while waiting")
             self._events.clear()
 
     def close(self) -> None:
@@ -179,21 +179,21 @@ class Session:
         finally:
             self._stream.close()
 
-    def _next_after_connect(self) -> _Event:
+    def _await_connack(self) -> _Event:
         """Whoever answers CONNECT with nonsense is no DPS; paho reports CONNACK 1 (wrong version) in the same way."""
         try:
-            return self._next()
+            return self._await_event()
         except Problem as problem:
             if problem.code != "dps-reply-invalid":
                 raise
             raise Problem("mqtt-rejected", f"{self.endpoint} does not accept MQTT 3.1.1") from None
 
-    def _next(self) -> _Event:
+    def _await_event(self) -> _Event:
         while not self._events:
-            self._turn(None)
+            self._run_once(None)
         return self._events.popleft()
 
-    def _turn(self, timeout: float | None) -> None:
+    def _run_once(self, timeout: float | None) -> None:
         """Let paho do what is due: read, write, ping; at most `timeout` seconds, and no longer than a ping is due."""
         connection: Any = self._client.socket()
         if connection is None:
@@ -211,21 +211,21 @@ class Session:
                 result = self._client.loop_read()
             self._client.loop_misc()
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._make_problem(error) from None
         except _MALFORMED:
             result = paho.MQTT_ERR_PROTOCOL
         if result == paho.MQTT_ERR_PROTOCOL:
             raise Problem("dps-reply-invalid", f"{self.endpoint} sent bytes that are not MQTT 3.1.1")
 
-    def _failed(self, error: OSError) -> Problem:
+    def _make_problem(self, error: OSError) -> Problem:
         cause = self._stream.failure or error
         if isinstance(cause, ssl.SSLError):
-            return tls_problem(self.endpoint, cause)
-        return connection_problem(self.endpoint, cause)
+            return make_tls_problem(self.endpoint, cause)
+        return make_connection_problem(self.endpoint, cause)
 
-    def _lost(self, when: str) -> Problem:
+    def _make_lost_problem(self, when: str) -> Problem:
         if self._stream.failure is not None:
-            return self._failed(self._stream.failure)
+            return self._make_problem(self._stream.failure)
         return Problem("connection-lost", f"{self.endpoint} closed the connection {when}")
 
 
@@ -236,17 +236,17 @@ def _make_client(stream: Stream, client_id: str) -> _Client:
     return _Client(stream, reconnect_on_failure=False, **arguments)
 
 
-def _code(reason: Any) -> int:
+def _unwrap_code(reason: Any) -> int:
     """Return the number of a return code, which paho 2 wraps in an object."""
     return int(getattr(reason, "value", reason))
 
 
-def _connack_code(reason: Any) -> int:
-    code = _code(reason)
+def _read_connack_code(reason: Any) -> int:
+    code = _unwrap_code(reason)
     return _CONNACK_V5.get(code, code)
 
 
-def _refusal(endpoint: Endpoint, code: int) -> Problem:
+def _make_refusal(endpoint: Endpoint, code: int) -> Problem:
     names = {4: "mqtt-unauthorized", 5: "mqtt-unauthorized", 3: "mqtt-unavailable"}
     sentence = f"{endpoint} refused the MQTT connection with return code {printable(code)}"
     return Problem(names.get(code, "mqtt-rejected"), sentence)

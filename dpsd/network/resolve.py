@@ -32,7 +32,7 @@ class Address(NamedTuple):
         return (self.sockaddr[0], port, *self.sockaddr[2:])
 
 
-def literal(host: str) -> tuple[Address, ...]:
+def parse_address(host: str) -> tuple[Address, ...]:
     """Return the address that `host` is; nothing if it is a name."""
     with contextlib.suppress(socket.gaierror):
         return _ask(host, socket.AI_NUMERICHOST)
@@ -44,7 +44,7 @@ def resolve(host: str) -> tuple[Address, ...]:
 
     Raises Problem `name-not-resolved`, `dns-unavailable` or `dns-no-answer`.
     """
-    return literal(host) or _resolve_name(host)
+    return parse_address(host) or _resolve_name(host)
 
 
 def _resolve_name(host: str) -> tuple[Address, ...]:
@@ -63,7 +63,7 @@ def _resolve_name(host: str) -> tuple[Address, ...]:
     if not answers:
         raise Problem("dns-no-answer", f"the name servers have not answered for {host} within {LIMIT} s")
     if isinstance(answers[0], OSError):
-        raise _problem(host, answers[0], time.monotonic() - started)
+        raise _make_problem(host, answers[0], time.monotonic() - started)
     return answers[0]
 
 
@@ -73,7 +73,7 @@ def _ask(host: str, flags: int = 0) -> tuple[Address, ...]:
     return tuple(Address(family, sockaddr) for family, _, _, _, sockaddr in found)
 
 
-def _problem(host: str, error: OSError, seconds: float) -> Problem:
+def _make_problem(host: str, error: OSError, seconds: float) -> Problem:
     if error.errno in _NO_SUCH_NAME:
         return Problem("name-not-resolved", f"cannot resolve {host}: {error.strerror}")
     if seconds >= SLOW:

@@ -34,19 +34,19 @@ def connect(endpoint: Endpoint, addresses: Sequence[Address]) -> socket.socket:
     Raises Problem `connection-refused`, `connection-failed`, `connection-lost`, `no-answer`, `no-interface`,
     `radio-blocked`, `no-route` or `no-ipv4-route`.
     """
-    race = _Race(interleaved(addresses), endpoint.port)
+    race = _Race(interleave(addresses), endpoint.port)
     try:
         winner = race.run()
     finally:
         race.close()
     if winner is None:
-        raise _verdict(endpoint, addresses, race.errors)
+        raise _make_problem(endpoint, addresses, race.errors)
     winner.setblocking(True)
     winner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return winner
 
 
-def interleaved(addresses: Sequence[Address]) -> list[Address]:
+def interleave(addresses: Sequence[Address]) -> list[Address]:
     """Return them with the families in turns, the first one's first."""
     first = [one for one in addresses if one.family == addresses[0].family]
     second = [one for one in addresses if one.family != addresses[0].family]
@@ -86,7 +86,7 @@ class _Race:
         self._running.append(connection)
         code = connection.connect_ex(address.at(self._port))
         if code not in (0, errno.EINPROGRESS):
-            self._failed(connection, code)
+            self._drop(connection, code)
 
     def _wait(self, seconds: float) -> socket.socket | None:
         """Wait for one that stands, or for the moment to start or to give up; return at once when one fails."""
@@ -97,10 +97,10 @@ class _Race:
             if code == 0:
                 self._running.remove(connection)
                 return connection
-            self._failed(connection, code)
+            self._drop(connection, code)
         return None
 
-    def _failed(self, connection: socket.socket, code: int) -> None:
+    def _drop(self, connection: socket.socket, code: int) -> None:
         self._running.remove(connection)
         connection.close()
         self.errors.append(OSError(code, os.strerror(code)))
@@ -111,11 +111,11 @@ class _Race:
             connection.close()
 
 
-def _verdict(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[OSError]) -> Problem:
+def _make_problem(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[OSError]) -> Problem:
     """Name the failure of all addresses by the one that tells most."""
     telling = [error for error in errors if error.errno not in _UNROUTED]
     if telling:
-        return connection_problem(endpoint, min(telling, key=_silence))
+        return make_connection_problem(endpoint, min(telling, key=_rank))
     from dpsd.network import diagnosis as link  # only where nothing is reached
 
     try:
@@ -124,20 +124,20 @@ def _verdict(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[
         return problem
     families = {address.family for address in addresses}
     if any(link.has_route(family) for family in families):
-        return connection_problem(endpoint, errors[0])
+        return make_connection_problem(endpoint, errors[0])
     if families == {socket.AF_INET} and link.has_route(socket.AF_INET6):
         return Problem("no-ipv4-route", f"{endpoint.host} has IPv4 addresses only, and this network routes only IPv6")
     return Problem("no-route", f"no route leads to {endpoint}")
 
 
-def _silence(error: OSError) -> int:
+def _rank(error: OSError) -> int:
     """Order errors: an answer tells more than none."""
     if isinstance(error, ConnectionError):
         return 0
     return 1 if isinstance(error, TimeoutError) else 2
 
 
-def connection_problem(endpoint: Endpoint, error: OSError) -> Problem:
+def make_connection_problem(endpoint: Endpoint, error: OSError) -> Problem:
     """Name an OSError of a TCP connection."""
     if isinstance(error, TimeoutError):
         return Problem("no-answer", f"{endpoint} does not answer")

@@ -15,7 +15,7 @@ import ssl
 from typing import Any
 
 from dpsd.errors import Problem
-from dpsd.network.tcp import connection_problem
+from dpsd.network.tcp import make_connection_problem
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.text import printable
 
@@ -76,7 +76,7 @@ def make_context(trusted_roots: str) -> ssl.SSLContext:
     if trusted_roots == "system":
         context.set_default_verify_paths()
     else:
-        for path in _root_files(trusted_roots):
+        for path in _find_root_files(trusted_roots):
             _load_roots(context, path)
     return context
 
@@ -96,9 +96,9 @@ def shake_hands(connection: socket.socket, context: ssl.SSLContext, endpoint: En
     except BaseException as error:
         secured.close()
         if isinstance(error, ssl.SSLError):
-            raise tls_problem(endpoint, error) from None
+            raise make_tls_problem(endpoint, error) from None
         if isinstance(error, OSError):
-            raise connection_problem(endpoint, error) from None
+            raise make_connection_problem(endpoint, error) from None
         raise
     assert isinstance(secured, TlsSocket)
     return secured
@@ -112,7 +112,7 @@ def _check_connected(connection: socket.socket) -> None:
         raise ConnectionResetError from None
 
 
-def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
+def make_tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
     """Name what failed in a handshake or later in the TLS session."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = printable(error.verify_message or "certificate not accepted").rstrip(".")
@@ -128,7 +128,7 @@ def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
     return Problem("tls-failed", f"TLS with {endpoint} failed: {_FAILURES.get(reason) or printable(reason or error)}")
 
 
-def issuer_of(secured: TlsSocket) -> str:
+def read_issuer(secured: TlsSocket) -> str:
     """Return who issued the certificate that was accepted: `CN=..., O=...`, for people."""
     certificate: dict[str, Any] = secured.getpeercert() or {}
     names = {name: value for part in certificate.get("issuer", ()) for name, value in part}
@@ -136,7 +136,7 @@ def issuer_of(secured: TlsSocket) -> str:
     return printable(", ".join(shown), 100)
 
 
-def _root_files(trusted_roots: str) -> list[str]:
+def _find_root_files(trusted_roots: str) -> list[str]:
     if trusted_roots != "azure":
         return [trusted_roots]
     found = [path for path in (f"{_MOZILLA}/{name}.crt" for name in AZURE_ROOTS) if os.path.exists(path)]

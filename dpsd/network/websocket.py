@@ -14,8 +14,8 @@ import ssl
 import time
 
 from dpsd.errors import Problem, ProtocolError
-from dpsd.network.tcp import connection_problem
-from dpsd.network.tls import TlsSocket, issuer_of, tls_problem
+from dpsd.network.tcp import make_connection_problem
+from dpsd.network.tls import TlsSocket, make_tls_problem, read_issuer
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.transports import WEBSOCKET_PORT
 from dpsd.protocol.websocket import (
@@ -46,7 +46,7 @@ class WebSocket:
     def __init__(self, connection: TlsSocket, received: bytes) -> None:
         """received: what came behind the answer to the upgrade; raises ProtocolError."""
         self._connection = connection
-        self._unframer = FrameReader()
+        self._reader = FrameReader()
         self._data = bytearray()
         self._closed = False
         self._take(received)
@@ -92,7 +92,7 @@ class WebSocket:
             self._connection.close()
 
     def _take(self, received: bytes) -> None:
-        for piece in self._unframer.receive(received):
+        for piece in self._reader.receive(received):
             if piece.opcode == BINARY and not self._closed:
                 self._data += piece.payload
             elif piece.opcode == PING and not self._closed:
@@ -123,9 +123,9 @@ def upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
     except BaseException as error:
         connection.close()
         if isinstance(error, ssl.SSLError):
-            raise tls_problem(endpoint, error) from None
+            raise make_tls_problem(endpoint, error) from None
         if isinstance(error, OSError):
-            raise connection_problem(endpoint, error) from None
+            raise make_connection_problem(endpoint, error) from None
         raise
 
 
@@ -135,11 +135,11 @@ def _upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
     connection.sendall(encode_upgrade(host, path, key))
     head, rest = _read_head(connection, endpoint)
     try:
-        _check(parse_upgrade_reply(head), key)
+        _check_reply(parse_upgrade_reply(head), key)
         return WebSocket(connection, rest)
     except ProtocolError as error:
         said = f"{endpoint} does not answer as a WebSocket: {error}"
-        raise Problem("intercepted", f"{said}; its certificate is issued by {issuer_of(connection)}") from None
+        raise Problem("intercepted", f"{said}; its certificate is issued by {read_issuer(connection)}") from None
 
 
 def _read_head(connection: TlsSocket, endpoint: Endpoint) -> tuple[bytes, bytes]:
@@ -154,15 +154,15 @@ def _read_head(connection: TlsSocket, endpoint: Endpoint) -> tuple[bytes, bytes]
     return head, rest
 
 
-def _check(answer: UpgradeReply, key: str) -> None:
-    if answer.status != 101:
-        server = answer.headers.get("server")
-        raise ProtocolError(f"HTTP status {answer.status}" + (f" from {printable(server, 60)}" if server else ""))
-    upgraded = answer.headers.get("upgrade", "").lower() == "websocket"
-    if not upgraded or "upgrade" not in answer.headers.get("connection", "").lower():
+def _check_reply(reply: UpgradeReply, key: str) -> None:
+    if reply.status != 101:
+        server = reply.headers.get("server")
+        raise ProtocolError(f"HTTP status {reply.status}" + (f" from {printable(server, 60)}" if server else ""))
+    upgraded = reply.headers.get("upgrade", "").lower() == "websocket"
+    if not upgraded or "upgrade" not in reply.headers.get("connection", "").lower():
         raise ProtocolError("it does not upgrade the connection")
     digest = hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()
-    if answer.headers.get("sec-websocket-accept") != base64.b64encode(digest).decode():
+    if reply.headers.get("sec-websocket-accept") != base64.b64encode(digest).decode():
         raise ProtocolError("it has not read the request")
-    if answer.headers.get("sec-websocket-protocol", "").lower() != "mqtt":
+    if reply.headers.get("sec-websocket-protocol", "").lower() != "mqtt":
         raise ProtocolError("it does not take the subprotocol mqtt")

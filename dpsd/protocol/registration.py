@@ -183,11 +183,11 @@ _STATUS_CODES |= {409: "dps-conflict", 412: "dps-conflict"}
 def _make_error_problem(reply: dps.Reply, error: dps.ErrorBody) -> Problem:
     retry_after = None if reply.retry_after is None else min(reply.retry_after, RETRY_AFTER_MAX)
     code = _STATUS_CODES.get(reply.status, "dps-bad-request" if 400 <= reply.status < 500 else "dps-unavailable")
-    said = f"DPS answered {reply.status}{_describe_error(error)}"
+    said = f"DPS answered {reply.status}{_quote(error)}"
     return Problem(code, said, hint=find_hint(error, REFUSED), retry_after=retry_after)
 
 
-def _describe_error(error: dps.ErrorBody) -> str:
+def _quote(error: dps.ErrorBody) -> str:
     code = "" if error.error_code is None else f", error {printable(error.error_code, 20)}"
     message = f": {printable(error.message)}" if error.message else ""
     tracking = f" (tracking id {printable(error.tracking_id, 60)})" if error.tracking_id else ""
@@ -200,5 +200,5 @@ def _make_outcome_problem(operation: dps.Operation) -> Problem:
     if operation.status == "failed":
         code, message = operation.state.values.get("errorCode"), operation.state.values.get("errorMessage")
         error = dps.ErrorBody(code if isinstance(code, int) else None, str(message or ""), "")
-        return Problem("dps-failed", f"DPS could not assign an IoT Hub{_describe_error(error)}", hint=find_hint(error, FAILED))
+        return Problem("dps-failed", f"DPS could not assign an IoT Hub{_quote(error)}", hint=find_hint(error, FAILED))
     return Problem("dps-reply-invalid", f"DPS answered the unknown status '{printable(operation.status)}'")

@@ -14,7 +14,7 @@ from typing import NoReturn
 from dpsd.configuration.settings import Network
 from dpsd.credentials.credential import Certificate
 from dpsd.errors import Problem, Retry
-from dpsd.network.tunnel import effective_proxy
+from dpsd.network.tunnel import choose_proxy
 from dpsd.protocol.assignment import Assignment, check_hub_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
@@ -288,7 +288,7 @@ def _validity(x509: Certificate | None) -> Validity | None:
 def _mqtt(network: Network, assignment: Assignment, transport: str | None) -> Mqtt:
     first, *_ = list_ways(network.transport, Endpoint(assignment.hub, DPS_PORT), transport)
     login = HubLogin(assignment.hub, assignment.device_id)
-    proxy = effective_proxy(network.proxy, assignment.hub)
+    proxy = choose_proxy(network.proxy, assignment.hub)
     return Mqtt(
         host=assignment.hub,
         port=first.endpoint.port,

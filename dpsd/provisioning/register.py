@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dpsd import __version__
 from dpsd.credentials.credential import Signer
 from dpsd.errors import Problem
-from dpsd.network.connecting import Login, open_session, password, with_either_key
+from dpsd.network.connecting import Login, make_password, open_session, try_each_key
 from dpsd.network.mqtt import Session
 from dpsd.protocol import sas
 from dpsd.protocol.assignment import Assignment, check_hub_allowed
@@ -58,7 +58,7 @@ def register(device: Device, carry: Carry, report: Report) -> Answer:
     if device.credential.x509 is not None:
         device.credential.x509.leaf.check_dates(wall_clock())
     converse = partial(_converse, device, _Noted(carry, report))
-    (assignment, transport), secondary = with_either_key(device.credential, REFUSALS, report, converse)
+    (assignment, transport), secondary = try_each_key(device.credential, REFUSALS, report, converse)
     return Answer(assignment, transport, secondary)
 
 
@@ -68,7 +68,7 @@ def _converse(device: Device, report: _Noted, key: Signer | None) -> tuple[Assig
     machine = Registration(binding.registration_id, device.payload, os.urandom(8).hex(), carry.operation_id)
     username = DpsLogin(binding.id_scope, binding.registration_id, config.dps.api_version, f"dpsd/{__version__}")
     resource = sas.make_dps_resource(binding.id_scope, binding.registration_id)
-    token = password(key, resource, TOKEN_LIFETIME, sas.DPS_KEY_NAME)
+    token = make_password(key, resource, TOKEN_LIFETIME, sas.DPS_KEY_NAME)
     login = Login(binding.registration_id, username.encode(), token)
     endpoint, transport = config.dps.global_endpoint, carry.transport
     session = open_session(endpoint, config.network, device.credential, login, report, transport)

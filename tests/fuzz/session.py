@@ -18,7 +18,7 @@ from dpsd.configuration.proxy import HTTP, SOCKS5, Proxy
 from dpsd.errors import ProtocolError
 from dpsd.network.mqtt import Session
 from dpsd.network.tls import make_context, shake_hands
-from dpsd.network.tunnel import dig
+from dpsd.network.tunnel import open_tunnel
 from dpsd.network.websocket import WebSocket, upgrade
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
@@ -137,7 +137,7 @@ def through_proxy(scheme: str, answers: bytes, password: bytes) -> None:
     proxy = Proxy(scheme, Endpoint("proxy.test", 3128), "user")
     secret = password + b"\n" + base64.b64encode(b"user:" + password.rstrip(b"\r\n"))
     with wired(answers) as wire, problems(*FROM_PROXY, "credential-invalid", secret=secret):
-        dig(wire, proxy, put("proxy.password", password), ENDPOINT).close()
+        open_tunnel(wire, proxy, put("proxy.password", password), ENDPOINT).close()
 
 
 def converse(session: Session) -> None:
