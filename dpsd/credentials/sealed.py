@@ -11,10 +11,10 @@ from dpsd.credentials.credential import Credential, Material, opener
 from dpsd.credentials.material import open_material
 from dpsd.errors import Problem
 from dpsd.keys.cipher import decrypt
-from dpsd.keys.client import ask
+from dpsd.keys.client import ask_service
 from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
 from dpsd.keys.seal import NONCE_SIZE, SIZE_LIMIT, Header, NewerSealError, Seal, parse_body, parse_seal
-from dpsd.keys.sources import derive
+from dpsd.keys.sources import derive_secret
 from dpsd.secret import Secret
 from dpsd.shape import ShapeError
 from dpsd.state.connection import Authentication
@@ -106,8 +106,8 @@ def judge(data: bytes, path: str) -> Seal:
 def derived(source: str, salt: bytes, places: Places) -> list[bytes]:
     """Return the secret and the key's name, from the service where this process may not ask the source itself."""
     if places.of_device and os.geteuid() != 0:
-        return ask(Derive(source, salt), 2)
-    return derive(source, salt, places.keys)
+        return ask_service(Derive(source, salt), 2)
+    return derive_secret(source, salt, places.keys)
 
 
 def parts_of(material: Material) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from dpsd.credentials.systemd import DROP_IN, sources
 from dpsd.dpsctl.arguments import Arguments, UsageError
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.importing.in_force import layers_with, settings_in
-from dpsd.keys.sources import files
+from dpsd.keys.sources import list_secret_files
 from dpsd.provisioning.candidate import has_settings
 from dpsd.state.places import Places
 from dpsd.system.files import kept_aside, lock, newborn, remove, unusable
@@ -113,7 +113,7 @@ def seals(places: Places) -> list[str]:
 
 def key_files(places: Places) -> list[str]:
     """Return what seals are made with."""
-    written = files(places.keys)
+    written = list_secret_files(places.keys)
     return [*map(newborn, written), *written]
 
 

@@ -43,10 +43,10 @@ class FirmwareKey(NamedTuple):
         except subprocess.TimeoutExpired:
             raise Problem("firmware-failed", f"{printable(self.command)}: no answer in {TIME_LIMIT} s") from None
         if ended.returncode != 0 or len(ended.stdout) != _HMAC_SIZE:
-            raise self._problem(ended.returncode, ended.stderr.decode("utf-8", "replace"))
+            raise self._make_problem(ended.returncode, ended.stderr.decode("utf-8", "replace"))
         return ended.stdout
 
-    def _problem(self, status: int, said: str) -> Problem:
+    def _make_problem(self, status: int, said: str) -> Problem:
         """Name a failure by what the command prints: its exit status is the same for all."""
         error = re.search(r"Last crypto error: (\d+)", said)
         code = "firmware-key-missing" if error and error[1] in _KEY_ERRORS else "firmware-failed"

@@ -66,7 +66,7 @@ def is_signable(message: bytes) -> bool:
     return message == FINGERPRINT or _SIGNABLE.fullmatch(message) is not None
 
 
-def encode_answer(*values: bytes) -> bytes:
+def encode_reply(*values: bytes) -> bytes:
     return json.dumps({"answer": [value.hex() for value in values]}).encode()
 
 

@@ -71,12 +71,12 @@ def _read_header(table: Table) -> Header:
         board=table.string("board"),
         type=table.string("type"),
         fingerprint=table.string("fingerprint"),
-        salt=_bytes(table, "salt"),
-        nonce=_bytes(table, "nonce"),
+        salt=_read_bytes(table, "salt"),
+        nonce=_read_bytes(table, "nonce"),
     )
 
 
-def _bytes(table: Table, name: str) -> bytes:
+def _read_bytes(table: Table, name: str) -> bytes:
     try:
         return bytes.fromhex(table.string(name))
     except ValueError:

@@ -18,7 +18,7 @@ TIME_LIMIT = 10
 """Seconds."""
 
 
-def lasting_machine_id() -> str:
+def require_machine_id() -> str:
     """Return this system's name; raises Problem `key-source-missing` before its first boot has made one."""
     try:
         return machine_id()
@@ -28,16 +28,16 @@ def lasting_machine_id() -> str:
         ) from None
 
 
-def encrypt(name: str, data: bytes) -> bytes:
+def encrypt_credential(name: str, data: bytes) -> bytes:
     """Return the credential `name`, as text, that only this system can decrypt; raises Problem `key-source-*`."""
-    lasting_machine_id()
+    require_machine_id()
     if os.geteuid() != 0:
         raise Problem("key-source-missing", f"only root can let {COMMAND} encrypt")
     return _run("encrypt", name, data, "--with-key=host")
 
 
-def decrypt(name: str, text: bytes) -> bytes:
-    """Return what `encrypt` was given; raises Problem `key-source-*`."""
+def decrypt_credential(name: str, text: bytes) -> bytes:
+    """Return what `encrypt_credential` was given; raises Problem `key-source-*`."""
     return _run("decrypt", name, text)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dpsd.credentials.material import Material, check_material
 from dpsd.credentials.systemd import CERTIFICATE, DROP_IN, PRIMARY_KEY, PRIVATE_KEY, SECONDARY_KEY, SOURCES
 from dpsd.errors import Problem
-from dpsd.keys.systemd_creds import decrypt, encrypt
+from dpsd.keys.systemd_creds import decrypt_credential, encrypt_credential
 from dpsd.secret import Secret
 from dpsd.system.files import commit, make_folder
 
@@ -50,7 +50,7 @@ def render_drop_in(plain: list[str], sealed: list[str]) -> bytes:
 
 
 def _sealed(name: str, secret: Secret) -> bytes:
-    text = encrypt(name, secret.reveal())
-    if decrypt(name, text) != secret.reveal():
+    text = encrypt_credential(name, secret.reveal())
+    if decrypt_credential(name, text) != secret.reveal():
         raise Problem("key-source-failed", f"what was encrypted as {name} is another text when it is decrypted")
     return text

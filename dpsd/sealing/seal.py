@@ -17,10 +17,10 @@ from dpsd.credentials.material import open_material
 from dpsd.credentials.sealed import Unsealed, derived, load_seal, parts_of, unseal
 from dpsd.errors import Problem
 from dpsd.keys.cipher import encrypt
-from dpsd.keys.client import ask
+from dpsd.keys.client import ask_service
 from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
 from dpsd.keys.seal import NONCE_SIZE, SIZE_LIMIT, Header, parse_seal, render_body, render_header
-from dpsd.keys.sources import FILES, prepare
+from dpsd.keys.sources import FILES, prepare_secret
 from dpsd.provisioning.candidate import drop, exchanging, has_seal, place_for
 from dpsd.provisioning.publish import prepare_folders
 from dpsd.shape import ShapeError
@@ -106,7 +106,7 @@ def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
         with _rights_for_keys(places):
             unsealed = unseal(data, path, places)
         if places.of_device:
-            ask(Derive(unsealed.header.source, unsealed.header.salt), 2)
+            ask_service(Derive(unsealed.header.source, unsealed.header.salt), 2)
         yield path, unsealed
 
 
@@ -158,7 +158,7 @@ def _present_source(places: Places) -> str | None:
 
 
 def _try(source: str, places: Places) -> None:
-    prepare(source, places.keys)
+    prepare_secret(source, places.keys)
     derived(source, bytes(SALT_SIZE), places)
 
 

@@ -16,8 +16,8 @@ from dpsd.keys.request import (
     REQUEST_LIMIT,
     Derive,
     Sign,
-    encode_answer,
     encode_refusal,
+    encode_reply,
     encode_request,
     parse_reply,
     parse_request,
@@ -64,7 +64,7 @@ def test_nothing_else_is_answered(packet: bytes) -> None:
 
 
 def test_an_answer_or_the_problem_comes_back() -> None:
-    assert parse_reply(encode_answer(b"\0", b"b"), 2) == [b"\0", b"b"]
+    assert parse_reply(encode_reply(b"\0", b"b"), 2) == [b"\0", b"b"]
     problem = Problem("key-source-missing", "it is not there", hint="look")
     found = problem_of(problem.code, lambda: parse_reply(encode_refusal(problem), 2))
     assert (found.sentence, found.hint) == (problem.sentence, problem.hint)
@@ -120,6 +120,6 @@ def test_the_service_loads_neither_openssl_for_certificates_nor_the_network() ->
 
 def test_without_the_service_the_daemon_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dpsd.keys.client.KEYS_SOCKET", f"{tmp_path}/none")
-    from dpsd.keys.client import HelpedKey
+    from dpsd.keys.client import ServiceKey
 
-    problem_of("key-helper-unreachable", lambda: HelpedKey(1).sign(FINGERPRINT))
+    problem_of("key-helper-unreachable", lambda: ServiceKey(1).sign(FINGERPRINT))
