@@ -20,7 +20,7 @@ from dpsd.shape import ShapeError
 from dpsd.state.connection import Authentication
 from dpsd.state.places import Places
 from dpsd.state.record import same_board
-from dpsd.system.board import serial_number
+from dpsd.system.board import read_serial
 from dpsd.system.files import load
 from dpsd.text import printable
 
@@ -94,7 +94,7 @@ def judge(data: bytes, path: str) -> Seal:
         raise Problem("seal-newer", f"{shown}: {error}") from None
     except ShapeError as error:
         raise Problem("seal-damaged", f"{shown}: {printable(error)}") from None
-    header, board = seal.header, serial_number()
+    header, board = seal.header, read_serial()
     if header.source not in SOURCES or (len(header.salt), len(header.nonce)) != (SALT_SIZE, NONCE_SIZE):
         raise Problem("seal-damaged", f"{shown}: its header has an odd source, salt or nonce")
     if not same_board(header.board, board):

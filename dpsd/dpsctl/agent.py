@@ -13,7 +13,7 @@ import subprocess
 
 from dpsd.dpsctl.arguments import Arguments, UsageError
 from dpsd.errors import EXIT_DONE, Problem
-from dpsd.system.files import commit_changed, load, make_folder, remove
+from dpsd.system.files import commit_if_changed, load, make_folder, remove
 from dpsd.text import printable
 
 
@@ -61,7 +61,7 @@ def enable(unit: str, *, restart_on_change: bool) -> str:
     make_folder(f"{UNITS}/{TARGET}.wants", 0o755)
     ours = _made_the_want(name) or not os.path.lexists(_want(name))
     text = _DROP_IN + (_RESTART if restart_on_change else "") + (_WANT_IS_OURS if ours else "")
-    commit_changed(_drop_in(name), text.encode(), 0o644)
+    commit_if_changed(_drop_in(name), text.encode(), 0o644)
     if not os.path.lexists(_want(name)):
         os.symlink(source, _want(name))
     _reload_systemd()

@@ -20,7 +20,7 @@ from dpsd.importing.in_force import layers_with, settings_in
 from dpsd.keys.sources import list_secret_files
 from dpsd.provisioning.candidate import has_settings
 from dpsd.state.places import Places
-from dpsd.system.files import kept_aside, lock, newborn, remove, unusable
+from dpsd.system.files import list_kept_aside, lock, remove, temporary_path, unusable_path
 from dpsd.system.owner import as_owner, is_owner
 from dpsd.text import printable
 
@@ -73,9 +73,9 @@ def state_files(places: Places) -> list[str]:
     """Return all that dpsd writes, in the order in which it goes."""
     published = [places.connection_env, places.connection_json, places.payload_json, places.history]
     committed = [*published, places.renewed, places.record]
-    born = [*map(newborn, committed), newborn(places.payload_json, places.agents_staging)]
-    aside = [unusable(places.record), *kept_aside(places.record)]
-    released = [*map(newborn, places.released), *places.released]
+    born = [*map(temporary_path, committed), temporary_path(places.payload_json, places.agents_staging)]
+    aside = [unusable_path(places.record), *list_kept_aside(places.record)]
+    released = [*map(temporary_path, places.released), *places.released]
     return [places.provisioned, places.status, *released, *born, *aside, *committed]
 
 
@@ -101,20 +101,20 @@ def _files_of(settings: CredentialSettings) -> list[str]:
 def imports(places: Places) -> list[str]:
     """Return what an adopted bundle left: with its credential go its settings, so that the next one can be adopted."""
     written = [places.adopting, places.adopted, places.candidate_settings, places.imported]
-    return [*map(newborn, written), *written]
+    return [*map(temporary_path, written), *written]
 
 
 def seals(places: Places) -> list[str]:
     """Return what sealing writes for the daemon, whose user can let their folder lead anywhere: not for root."""
     written = [places.candidate, places.sealed]
-    aside = [path for seal in written for path in (unusable(seal), *kept_aside(seal))]
-    return [*map(newborn, written), *aside, *written]
+    aside = [path for seal in written for path in (unusable_path(seal), *list_kept_aside(seal))]
+    return [*map(temporary_path, written), *aside, *written]
 
 
 def key_files(places: Places) -> list[str]:
     """Return what seals are made with."""
     written = list_secret_files(places.keys)
-    return [*map(newborn, written), *written]
+    return [*map(temporary_path, written), *written]
 
 
 def _alone(places: Places) -> AbstractContextManager[object]:

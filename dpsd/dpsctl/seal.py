@@ -27,8 +27,8 @@ from dpsd.sealing.plaintext import (
 )
 from dpsd.sealing.seal import Sealed, check, discard, forget_keys, reseal, seal
 from dpsd.state.places import Places
-from dpsd.system.daemon import ask_to_look
-from dpsd.system.owner import in_owners_process
+from dpsd.system.daemon import ask_to_reload
+from dpsd.system.owner import run_as_owner
 from dpsd.text import printable
 
 _ALONE = ("--check", "--reseal", "--discard")
@@ -190,10 +190,10 @@ def _tell_daemon(places: Places) -> None:
 
     def deed() -> bytes:
         with suppress(Problem):
-            ask_to_look(places)
+            ask_to_reload(places)
         return b""
 
-    in_owners_process(places, deed)
+    run_as_owner(places, deed)
 
 
 _ACTIONS = {"--check": _check, "--reseal": _reseal, "--discard": _discard}

@@ -31,7 +31,7 @@ from dpsd.provisioning.device import registration_id_of
 from dpsd.state.places import Places
 from dpsd.system.clock import wall_clock
 from dpsd.system.owner import as_owner
-from dpsd.system.time_sync import doubt
+from dpsd.system.time_sync import explain_untrusted_clock
 from dpsd.text import printable
 
 T = TypeVar("T")
@@ -162,5 +162,5 @@ def _check_fits(credential: Credential, effective: Effective) -> None:
     except Problem as problem:
         if problem.kind.retry is Retry.CONFIGURATION:
             raise
-    if credential.x509 is not None and doubt([credential.x509.leaf.not_before.timestamp()]) is None:
+    if credential.x509 is not None and explain_untrusted_clock([credential.x509.leaf.not_before.timestamp()]) is None:
         credential.x509.leaf.check_dates(wall_clock())

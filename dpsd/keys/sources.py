@@ -16,7 +16,7 @@ from dpsd.keys.request import SOURCES
 from dpsd.keys.systemd_creds import COMMAND, decrypt_credential, encrypt_credential, require_machine_id
 from dpsd.protocol.sas import sign
 from dpsd.shape import ShapeError, parse_object
-from dpsd.system.files import commit, load, make_folder, set_aside, unusable
+from dpsd.system.files import commit, load, make_folder, set_aside, unusable_path
 from dpsd.system.machine_id import MACHINE_ID
 from dpsd.text import printable
 
@@ -65,7 +65,7 @@ def _lacks_secret(source: str, folder: str) -> bool:
 
 def list_secret_files(folder: str) -> list[str]:
     """Return where sources keep their secrets, and where those are that were set aside."""
-    return [path for name in FILES.values() for path in (unusable(f"{folder}/{name}"), f"{folder}/{name}")]
+    return [path for name in FILES.values() for path in (unusable_path(f"{folder}/{name}"), f"{folder}/{name}")]
 
 
 def _sign_by_firmware(_: str, message: bytes) -> bytes:

@@ -10,7 +10,7 @@ import os
 import subprocess
 
 from dpsd.errors import Problem
-from dpsd.system.machine_id import machine_id
+from dpsd.system.machine_id import read_machine_id
 from dpsd.text import printable
 
 COMMAND = "/usr/bin/systemd-creds"
@@ -21,7 +21,7 @@ TIME_LIMIT = 10
 def require_machine_id() -> str:
     """Return this system's name; raises Problem `key-source-missing` before its first boot has made one."""
     try:
-        return machine_id()
+        return read_machine_id()
     except ValueError as error:
         raise Problem(
             "key-source-missing", str(error), hint="seal on the device itself, after its first boot"

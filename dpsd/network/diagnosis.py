@@ -9,7 +9,7 @@ import os
 import socket
 
 from dpsd.errors import Problem
-from dpsd.system.board import INTERFACES, word
+from dpsd.system.board import INTERFACES, read_word
 
 RADIOS = "/sys/class/rfkill"
 _UP, _LOOPBACK = 0x1, 0x8
@@ -47,14 +47,15 @@ def has_route(family: int) -> bool:
 def _is_up(interface: str) -> bool:
     """Tell whether packets can pass; `unknown` is what tunnels and modems say of themselves."""
     try:
-        flags = int(word(f"{interface}/flags") or "0", 16)
+        flags = int(read_word(f"{interface}/flags") or "0", 16)
     except ValueError:
         return False
-    return bool(flags & _UP) and not flags & _LOOPBACK and word(f"{interface}/operstate") in ("up", "unknown")
+    return bool(flags & _UP) and not flags & _LOOPBACK and read_word(f"{interface}/operstate") in ("up", "unknown")
 
 
 def _is_blocked(radio: str) -> bool:
-    return word(f"{radio}/type") in ("wlan", "wwan") and "1" in (word(f"{radio}/soft"), word(f"{radio}/hard"))
+    is_radio = read_word(f"{radio}/type") in ("wlan", "wwan")
+    return is_radio and "1" in (read_word(f"{radio}/soft"), read_word(f"{radio}/hard"))
 
 
 def _list_names(folder: str) -> list[str]:

@@ -28,10 +28,10 @@ from dpsd.state.messages import Carry, Done, Orders, Registered, Renewed, Step, 
 from dpsd.state.places import Places
 from dpsd.state.record import Binding, Record, Validity, differences, same_board, updated
 from dpsd.state.trial import PRESENT, Trial
-from dpsd.system.clock import boot_clock, clock_offset, was_set
+from dpsd.system.clock import boot_clock, clock_offset, was_clock_set
 from dpsd.system.deadline import Report
-from dpsd.system.mounts import volatile_kind
-from dpsd.system.time_sync import SYNCHRONIZED, doubt, moment_of
+from dpsd.system.mounts import find_volatile_kind
+from dpsd.system.time_sync import SYNCHRONIZED, explain_untrusted_clock, parse_moment
 
 CLOCK_LOOK = 30
 """Seconds until an unsynchronised clock is judged again where nothing tells that it was set."""
@@ -168,22 +168,22 @@ def _await_turn(places: Places, device: Device, orders: Orders) -> None:
     window = _window(places, device)
     if not orders.first or orders.force or window == 0:
         return
-    kind = volatile_kind(places.state)
+    kind = find_volatile_kind(places.state)
     why = "" if kind is None else f"the state directory is on {kind}, so that every boot is a first boot; "
     raise Problem("fleet-spread", f"{why}first attempts are spread over {window} s", window=window)
 
 
 def _window(places: Places, device: Device) -> int:
     fleet = device.config.fleet
-    return fleet.window if volatile_kind(places.state) is None else max(fleet.window, fleet.volatile_window)
+    return fleet.window if find_volatile_kind(places.state) is None else max(fleet.window, fleet.volatile_window)
 
 
 def _doubt(previous: Record | None, device: Device) -> str | None:
     """Return why the clock cannot be trusted, if so, by all that is known of this device."""
-    moments = [moment_of(previous.connection.assigned_at)] if previous is not None else []
+    moments = [parse_moment(previous.connection.assigned_at)] if previous is not None else []
     if device.credential.x509 is not None:
         moments.append(device.credential.x509.leaf.not_before.timestamp())
-    return doubt([moment for moment in moments if moment is not None])
+    return explain_untrusted_clock([moment for moment in moments if moment is not None])
 
 
 def _await_clock(doubted: str, device: Device, orders: Orders, report: Report) -> None:
@@ -238,7 +238,7 @@ def _try_hub(device: Device, record: Record, carry: Carry, report: Report) -> Do
 
 def _raise_as_of_the_clock(problem: Problem, doubted: str | None, device: Device, offset: float) -> NoReturn:
     """Raise what a clock that was set, or is not trusted, makes of a problem."""
-    if was_set(offset):
+    if was_clock_set(offset):
         raise Problem("clock-changed", f"the clock was set during the attempt ({problem.code})") from None
     suspects = _BY_THE_CLOCK | (_BY_THE_CLOCK_WITH_KEYS if device.credential.keys else set())
     if doubted is not None and problem.code in suspects:

@@ -18,7 +18,7 @@ from dpsd.protocol.login import DpsLogin
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
 from dpsd.provisioning.device import Device
 from dpsd.state.messages import Carry, Event
-from dpsd.system.clock import clock_offset, wall_clock, was_set
+from dpsd.system.clock import clock_offset, wall_clock, was_clock_set
 from dpsd.system.deadline import Report, step
 
 TIME_LIMIT = 180
@@ -89,7 +89,7 @@ def _drive(session: Session, machine: Registration, report: Report) -> Assignmen
         session.subscribe(machine.start().topic_filter)
     action: Publish | Wait | Ignore | Finish = machine.subscribed()
     while not isinstance(action, Finish):
-        if was_set(offset):
+        if was_clock_set(offset):
             raise Problem("clock-changed", "the clock was set during the attempt")
         if isinstance(action, Wait):
             _check_time(deadline, action.seconds)

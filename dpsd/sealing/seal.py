@@ -25,8 +25,8 @@ from dpsd.provisioning.candidate import drop, exchanging, has_seal, place_for
 from dpsd.provisioning.publish import prepare_folders
 from dpsd.shape import ShapeError
 from dpsd.state.places import Places
-from dpsd.system.board import serial_number
-from dpsd.system.files import commit, kept_aside, load, remove
+from dpsd.system.board import read_serial
+from dpsd.system.files import commit, list_kept_aside, load, remove
 from dpsd.system.owner import as_owner, is_owner
 from dpsd.text import printable
 
@@ -79,7 +79,7 @@ def forget_keys(places: Places) -> Iterator[str]:
     """Remove the secrets that nothing is sealed by any more, and yield each path; raises Problem `state-unwritable`."""
     with as_owner(places), exchanging(places):  # or a candidate that is promoted now is seen in neither place
         texts = [load(path, SIZE_LIMIT) for path in (places.sealed, places.candidate)]
-        others = [*kept_aside(places.sealed), *kept_aside(places.candidate)]
+        others = [*list_kept_aside(places.sealed), *list_kept_aside(places.candidate)]
     try:
         used = {parse_seal(text).header.source for text in texts if text is not None}
     except ShapeError:
@@ -165,7 +165,7 @@ def _try(source: str, places: Places) -> None:
 def _render(places: Places, material: Material, source: str, fingerprint: str) -> tuple[Header, bytes]:
     salt, nonce = os.urandom(SALT_SIZE), os.urandom(NONCE_SIZE)
     secret, key = derived(source, salt, places)
-    header = Header(source, key.hex(), serial_number(), material.type, fingerprint, salt, nonce)
+    header = Header(source, key.hex(), read_serial(), material.type, fingerprint, salt, nonce)
     clear = render_header(header)
     return header, clear + encrypt(secret, salt, nonce, clear, render_body(parts_of(material)))
 

@@ -16,17 +16,17 @@ RPI_MACHINE_ID = "/sys/firmware/devicetree/base/chosen/rpi-machine-id"
 BLOCK_DEVICES = "/sys/dev/block"
 
 
-def serial_number() -> str:
+def read_serial() -> str:
     """Return the board's serial number, empty where the firmware gives none."""
-    return word(SERIAL_NUMBER)
+    return read_word(SERIAL_NUMBER)
 
 
-def board_details(folder: str) -> Details:
+def read_board_details(folder: str) -> Details:
     """Return what else tells this board and its card apart. folder: one that is on the card."""
-    return Details(word(MODEL), word(RPI_MACHINE_ID), _card(folder) or _card("/"))
+    return Details(read_word(MODEL), read_word(RPI_MACHINE_ID), _read_card_id(folder) or _read_card_id("/"))
 
 
-def _card(folder: str) -> str:
+def _read_card_id(folder: str) -> str:
     """Return the CID of the card that a folder is on, empty where it is on none.
 
     A partition's folder is inside of its disk's, and that has a link to the card.
@@ -36,7 +36,7 @@ def _card(folder: str) -> str:
     except OSError:
         return ""
     place = os.path.realpath(f"{BLOCK_DEVICES}/{os.major(device)}:{os.minor(device)}")
-    return word(f"{place}/device/cid") or word(f"{os.path.dirname(place)}/device/cid")
+    return read_word(f"{place}/device/cid") or read_word(f"{os.path.dirname(place)}/device/cid")
 
 
 INTERFACES = "/sys/class/net"
@@ -44,7 +44,7 @@ _LARGEST = 64 * 1024
 """Bytes: sysfs says that its files have a page, whatever is in them, and a page may be as large."""
 
 
-def word(path: str) -> str:
+def read_word(path: str) -> str:
     """Return what the file says, printable and without its end of line; empty where there is none to be read."""
     said = load(path, _LARGEST) or b""
     return printable(said.rstrip(b"\0\n").decode("utf-8", "backslashreplace"))

@@ -27,11 +27,11 @@ def clock_offset() -> float:
     return wall_clock() - boot_clock()
 
 
-def was_set(offset: float) -> bool:
+def was_clock_set(offset: float) -> bool:
     """Tell whether the wall clock was set since `clock_offset` returned `offset`."""
     return abs(clock_offset() - offset) >= STEP
 
 
-def rfc3339(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Return `seconds` since 1970 as UTC, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -35,15 +35,15 @@ def is_running(status: dict[str, Any] | None) -> bool:
 
 def ask_to_register(places: Places) -> None:
     """Send SIGUSR1 to the daemon; raises Problem `not-running` or `not-permitted`."""
-    _signal(places, signal.SIGUSR1)
+    _send_signal(places, signal.SIGUSR1)
 
 
-def ask_to_look(places: Places) -> None:
+def ask_to_reload(places: Places) -> None:
     """Send SIGHUP to the daemon, which reads everything again; raises as `ask_to_register`."""
-    _signal(places, signal.SIGHUP)
+    _send_signal(places, signal.SIGHUP)
 
 
-def _signal(places: Places, number: signal.Signals) -> None:
+def _send_signal(places: Places, number: signal.Signals) -> None:
     status = load_status(places)
     if status is None or not is_running(status) or not _lock_is_held(places):
         raise Problem("not-running", "dpsd is not running")
@@ -67,7 +67,7 @@ def _lock_is_held(places: Places) -> bool:
     return False
 
 
-def problem_told(status: dict[str, Any] | None) -> Problem | None:
+def read_problem(status: dict[str, Any] | None) -> Problem | None:
     """Return the problem that a status, or a part of one, tells of; None where it tells of none."""
     from dpsd.state.messages import parse_problem  # only where a problem is asked for
 

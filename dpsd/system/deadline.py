@@ -21,7 +21,7 @@ class TimeUp(BaseException):
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeUp inside the block after `seconds`."""
-    previous = signal.signal(signal.SIGALRM, _ring)
+    previous = signal.signal(signal.SIGALRM, _raise_time_up)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -30,7 +30,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-def _ring(number: int, frame: object) -> None:
+def _raise_time_up(number: int, frame: object) -> None:
     raise TimeUp
 
 

@@ -25,27 +25,27 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 def commit(path: str, data: bytes, mode: int, staging: str | None = None) -> None:
     """Put `data` at `path` with `mode`, all or nothing; raises Problem `state-unwritable`.
 
-    staging: a folder of the same file system where the file is born, to inherit that folder's group.
+    staging: a folder of the same file system where the file is made, to inherit that folder's group.
     """
-    folder, born = os.path.dirname(path), newborn(path, staging)
+    folder, temporary = os.path.dirname(path), temporary_path(path, staging)
     try:
-        _write(born, data, mode)
-        os.rename(born, path)
+        _write(temporary, data, mode)
+        os.rename(temporary, path)
         _flush_folder(folder)
     except OSError as error:
-        _remove_quietly(born)
-        raise _unwritable(path, error) from None
+        _remove_quietly(temporary)
+        raise _make_unwritable(path, error) from None
 
 
-def newborn(path: str, staging: str | None = None) -> str:
+def temporary_path(path: str, staging: str | None = None) -> str:
     """Return where a commit of `path` writes before it renames; a cut may leave it there."""
     folder, name = os.path.split(path)
     return f"{staging or folder}/.{name}.new"
 
 
-def commit_changed(path: str, data: bytes, mode: int, staging: str | None = None) -> bool:
+def commit_if_changed(path: str, data: bytes, mode: int, staging: str | None = None) -> bool:
     """Commit unless the file already has this content and mode; tell whether it was written."""
-    if load(path) == data and _mode(path) == mode:
+    if load(path) == data and _read_mode(path) == mode:
         return False
     commit(path, data, mode, staging)
     return True
@@ -53,17 +53,17 @@ def commit_changed(path: str, data: bytes, mode: int, staging: str | None = None
 
 def replace(path: str, data: bytes, mode: int) -> None:
     """Put `data` at `path` in one step but without flushing, for files in memory; raises as `commit`."""
-    born = newborn(path)
+    temporary = temporary_path(path)
     try:
-        _write(born, data, mode, flush=False)
-        os.rename(born, path)
+        _write(temporary, data, mode, flush=False)
+        os.rename(temporary, path)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _make_unwritable(path, error) from None
 
 
-def replace_changed(path: str, data: bytes, mode: int) -> None:
+def replace_if_changed(path: str, data: bytes, mode: int) -> None:
     """Replace unless the file already has this content and mode; raises as `commit`."""
-    if load(path) != data or _mode(path) != mode:
+    if load(path) != data or _read_mode(path) != mode:
         replace(path, data, mode)
 
 
@@ -75,12 +75,12 @@ def remove(path: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _make_unwritable(path, error) from None
 
 
 def set_aside(path: str) -> str:
     """Move a file that cannot be used to `PATH.unusable`, and return that name."""
-    aside = unusable(path)
+    aside = unusable_path(path)
     move(path, aside)
     return aside
 
@@ -98,11 +98,11 @@ def keep_aside(path: str) -> str:
             _flush_folder(os.path.dirname(path))
             return aside
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _make_unwritable(path, error) from None
     raise AssertionError("counting has no end")
 
 
-def kept_aside(path: str) -> list[str]:
+def list_kept_aside(path: str) -> list[str]:
     """Return all files that `keep_aside` has moved away from `path`."""
     folder, name = os.path.split(path)
     try:
@@ -117,10 +117,10 @@ def move(path: str, to: str) -> None:
         os.rename(path, to)
         _flush_folder(os.path.dirname(to))
     except OSError as error:
-        raise _unwritable(to, error) from None
+        raise _make_unwritable(to, error) from None
 
 
-def unusable(path: str) -> str:
+def unusable_path(path: str) -> str:
     """Return where `set_aside` moves `path`."""
     return f"{path}.unusable"
 
@@ -150,24 +150,24 @@ def make_folder(path: str, mode: int) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _make_unwritable(path, error) from None
     finally:
         os.umask(usual)
 
 
-class Held(NamedTuple):
+class HeldLock(NamedTuple):
     """A lock that is held to the end of a `with` block, or of the process where it is in none."""
 
     descriptor: int
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> HeldLock:
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self.descriptor)
 
 
-def lock(path: str, *, wait: bool = False) -> Held:
+def lock(path: str, *, wait: bool = False) -> HeldLock:
     """Take a lock, here and now: `with lock(path):` lets it go again.
 
     Raises Problem `state-locked` when another process has it, unless it should `wait` for that, `state-unwritable` when
@@ -176,13 +176,13 @@ def lock(path: str, *, wait: bool = False) -> Held:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _make_unwritable(path, error) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         os.close(descriptor)
         raise Problem("state-locked", f"{printable(path)} is held by another process") from None
-    return Held(descriptor)
+    return HeldLock(descriptor)
 
 
 def _write(path: str, data: bytes, mode: int, flush: bool = True) -> None:
@@ -214,10 +214,10 @@ def _remove_quietly(path: str) -> None:
         pass
 
 
-def _mode(path: str) -> int:
+def _read_mode(path: str) -> int:
     return stat.S_IMODE(os.stat(path, follow_symlinks=False).st_mode)
 
 
-def _unwritable(path: str, error: OSError) -> Problem:
+def _make_unwritable(path: str, error: OSError) -> Problem:
     what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
     return Problem("state-unwritable", f"cannot write {printable(path)}: {what}")

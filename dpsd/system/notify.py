@@ -23,25 +23,25 @@ class Notifier:
     """Talks to the service manager, or to nobody where there is none."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        self._systemd = _connected() if environment.get("NOTIFY_SOCKET") else None
+        self._systemd = _connect() if environment.get("NOTIFY_SOCKET") else None
         self.supervised = self._systemd is not None
         self._owes_ready = False
-        self.watchdog_interval = _watchdog_interval(environment)
+        self.watchdog_interval = _read_watchdog_interval(environment)
 
-    def ready(self) -> None:
+    def send_ready(self) -> None:
         """Send READY=1; one that did not get through is sent again with whatever is sent next."""
         self._owes_ready = not self._send("READY=1")
 
-    def reloading(self) -> None:
+    def send_reloading(self) -> None:
         self._send("RELOADING=1")
 
-    def stopping(self) -> None:
+    def send_stopping(self) -> None:
         self._send("STOPPING=1")
 
-    def watchdog(self) -> None:
+    def send_watchdog(self) -> None:
         self._send("WATCHDOG=1")
 
-    def status(self, text: str) -> None:
+    def send_status(self, text: str) -> None:
         self._send(f"STATUS={printable(text, STATUS_LIMIT)}")
 
     def _send(self, field: str) -> bool:
@@ -51,14 +51,14 @@ class Notifier:
         try:
             self._systemd.notify(field)
         except OSError:
-            self._systemd = _connected() or self._systemd
+            self._systemd = _connect() or self._systemd
             return False
         if self._owes_ready and field != "READY=1":
-            self.ready()
+            self.send_ready()
         return True
 
 
-def _connected() -> Any:
+def _connect() -> Any:
     """Return sdnotify's notifier, None where nobody listens (a NOTIFY_SOCKET that a shell inherited)."""
     try:
         systemd = sdnotify.SystemdNotifier(debug=True)
@@ -68,7 +68,7 @@ def _connected() -> Any:
     return systemd
 
 
-def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
+def _read_watchdog_interval(environment: Mapping[str, str]) -> float | None:
     """Return seconds between pings, half of what the unit asks for, None where it asks for none."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     meant_for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())

@@ -12,10 +12,10 @@ import pwd
 from collections.abc import Callable, Iterator
 
 from dpsd.state.places import Places
-from dpsd.system.process import in_child
+from dpsd.system.process import run_in_child
 
 
-def act_as_owner(places: Places) -> None:
+def become_owner(places: Places) -> None:
     """Become the state directory's owner, for good, if this is root and the directory exists."""
     if os.geteuid() != 0:
         return
@@ -24,7 +24,7 @@ def act_as_owner(places: Places) -> None:
     except OSError:
         return
     if owner.st_uid != 0:
-        os.setgroups(_groups(owner.st_uid, owner.st_gid))
+        os.setgroups(_find_groups(owner.st_uid, owner.st_gid))
         os.setgid(owner.st_gid)
         os.setuid(owner.st_uid)
 
@@ -40,7 +40,7 @@ def as_owner(places: Places) -> Iterator[None]:
         yield
         return
     groups, group = os.getgroups(), os.getegid()
-    os.setgroups(_groups(owner.st_uid, owner.st_gid))
+    os.setgroups(_find_groups(owner.st_uid, owner.st_gid))
     os.setegid(owner.st_gid)
     os.seteuid(owner.st_uid)
     try:
@@ -51,14 +51,14 @@ def as_owner(places: Places) -> Iterator[None]:
         os.setgroups(groups)
 
 
-def in_owners_process(places: Places, deed: Callable[[], bytes]) -> bytes:
-    """Do `deed` in a process that becomes the state directory's owner for good; return what it returns, if it does."""
+def run_as_owner(places: Places, task: Callable[[], bytes]) -> bytes:
+    """Do `task` in a process that becomes the state directory's owner for good; return what it returns, if it does."""
 
-    def deed_as_owner() -> bytes:
-        act_as_owner(places)
-        return deed()
+    def task_as_owner() -> bytes:
+        become_owner(places)
+        return task()
 
-    return in_child(deed_as_owner)
+    return run_in_child(task_as_owner)
 
 
 def is_owner(places: Places) -> bool:
@@ -69,7 +69,7 @@ def is_owner(places: Places) -> bool:
         return os.geteuid() == 0
 
 
-def _groups(uid: int, gid: int) -> list[int]:
+def _find_groups(uid: int, gid: int) -> list[int]:
     try:
         return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
     except KeyError:

@@ -19,12 +19,12 @@ def forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
 
 
-def in_child(deed: Callable[[], bytes]) -> bytes:
-    """Do `deed` in a child; return what it returns, nothing where it does not come to that."""
+def run_in_child(task: Callable[[], bytes]) -> bytes:
+    """Do `task` in a child; return what it returns, nothing where it does not come to that."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _do(deed, writing)
+        _run_and_exit(task, writing)
     os.close(writing)
     try:
         with os.fdopen(reading, "rb") as pipe:
@@ -33,10 +33,10 @@ def in_child(deed: Callable[[], bytes]) -> bytes:
         os.waitpid(child, 0)
 
 
-def _do(deed: Callable[[], bytes], writing: int) -> NoReturn:
+def _run_and_exit(task: Callable[[], bytes], writing: int) -> NoReturn:
     try:
         with os.fdopen(writing, "wb") as pipe:
-            pipe.write(deed())
+            pipe.write(task())
         os._exit(0)
     except KeyboardInterrupt:
         os._exit(130)

@@ -18,7 +18,7 @@ _MAIN_TABLE, _BY_THE_KERNEL, _UNICAST = 254, 2, 1
 _CHUNK = 64 * 1024
 
 
-class LinkWatch:
+class RouteWatch:
     """descriptor: readable when routes changed."""
 
     def __init__(self) -> None:

@@ -13,8 +13,8 @@ import os
 import re
 from datetime import datetime, timezone
 
-from dpsd.system.board import word
-from dpsd.system.clock import rfc3339, wall_clock
+from dpsd.system.board import read_word
+from dpsd.system.clock import format_time, wall_clock
 
 SYNCHRONIZED = "/run/systemd/timesync/synchronized"
 """The file that systemd-timesyncd touches at each synchronisation; its folder is there while the service runs."""
@@ -26,23 +26,23 @@ ASKING_LIMIT = 5
 """Seconds for systemd-timedated to start and answer."""
 
 
-def doubt(known_moments: list[float], root: str = "") -> str | None:
+def explain_untrusted_clock(known_moments: list[float], root: str = "") -> str | None:
     """Return why the wall clock cannot be trusted, None if it can.
 
     known_moments: seconds since 1970 that are over for sure. root: where /run and /sys are found, for tests.
     """
-    synchronized = _synchronized(root)
+    synchronized = _is_synchronized(root)
     if synchronized:
         return None
     now, floor = wall_clock(), max([BUILT, *known_moments])
     if now < floor:
-        return f"the clock says {rfc3339(now)}, and {rfc3339(floor)} is over for sure"
+        return f"the clock says {format_time(now)}, and {format_time(floor)} is over for sure"
     if synchronized is None or _rtc_agrees(f"{root}/sys/class/rtc/rtc0", now):
         return None
     return "nothing has synchronised the clock since the boot"
 
 
-def moment_of(text: str) -> float | None:
+def parse_moment(text: str) -> float | None:
     """Return the seconds since 1970 of an RFC 3339 time in UTC such as DPS tells; None for anything else."""
     found = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", text)
     try:
@@ -51,7 +51,7 @@ def moment_of(text: str) -> float | None:
         return None
 
 
-def _synchronized(root: str) -> bool | None:
+def _is_synchronized(root: str) -> bool | None:
     """Tell whether the clock was synchronised; None where nobody could ever tell."""
     if os.path.exists(root + SYNCHRONIZED):
         return True
@@ -59,10 +59,10 @@ def _synchronized(root: str) -> bool | None:
         return None
     if os.path.isdir(os.path.dirname(root + SYNCHRONIZED)):
         return False
-    return _kernel_says()
+    return _ask_kernel()
 
 
-def _kernel_says() -> bool | None:
+def _ask_kernel() -> bool | None:
     import subprocess  # nearly 1 MiB that most boards do not need
 
     try:
@@ -75,12 +75,12 @@ def _kernel_says() -> bool | None:
 
 def _rtc_agrees(rtc: str, now: float) -> bool:
     """Tell whether the clock was set by a real-time clock at boot that still shows the same time."""
-    set_the_clock, shows = _number(f"{rtc}/hctosys"), _number(f"{rtc}/since_epoch")
+    set_the_clock, shows = _read_number(f"{rtc}/hctosys"), _read_number(f"{rtc}/since_epoch")
     return set_the_clock == 1 and shows is not None and abs(shows - now) <= RTC_TOLERANCE
 
 
-def _number(path: str) -> int | None:
+def _read_number(path: str) -> int | None:
     try:
-        return int(word(path))
+        return int(read_word(path))
     except ValueError:
         return None

@@ -18,7 +18,7 @@ from dpsd.protocol.sas import parse_key, parse_token
 from dpsd.shape import ShapeError, Table, parse_object
 from dpsd.state.connection import Connection, encode_connection, parse_connection
 from dpsd.system.routes import has_new_route
-from dpsd.system.time_sync import moment_of
+from dpsd.system.time_sync import parse_moment
 from dpsd.text import LIMIT, printable
 from tests.fuzz.endings import check_line, check_shown, problems, refusing
 from tests.unit.examples import CONNECTION
@@ -80,7 +80,7 @@ def assignment(data: bytes) -> None:
 def check_assignment(assigned: Assignment) -> None:
     """Fail unless every file can be rendered from it."""
     assert is_host_name(assigned.hub) and is_device_id(assigned.device_id)
-    moment_of(assigned.assigned_at)
+    parse_moment(assigned.assigned_at)
     json.dumps(assigned.payload, indent=1, allow_nan=False)
     login = HubLogin(assigned.hub, assigned.device_id)
     assert parse_login(login.encode()) == login

@@ -28,7 +28,7 @@ class Systemd:
         self._command, self._machine_id = folder / "systemd-creds", folder / "machine-id"
         monkeypatch.setattr("dpsd.keys.systemd_creds.COMMAND", str(self._command))
         monkeypatch.setattr("dpsd.system.machine_id.MACHINE_ID", str(self._machine_id))
-        monkeypatch.setattr("dpsd.system.machine_id.mounted_kind", lambda path: "ext4")
+        monkeypatch.setattr("dpsd.system.machine_id.find_mounted_kind", lambda path: "ext4")
         self.folder = str(folder / "keys")
         self.machine_id("1" * 32)
         self.says(WORKS)
