@@ -67,9 +67,9 @@ def _is_absent(path: str) -> bool:
 
 def unseal(data: bytes, path: str, places: Places) -> Unsealed:
     """Return header and credential of a sealed file's bytes; path: for messages. Raises as `open_sealed`."""
-    seal, shown = judge(data, path), printable(path)
+    seal, shown = parse_own_seal(data, path), printable(path)
     header = seal.header
-    secret, key = derived(header.source, header.salt, places)
+    secret, key = derive_seal_secret(header.source, header.salt, places)
     if key.hex() != header.key:
         raise Problem("key-source-changed", f"{shown}: {header.source} has another key than it was sealed with")
     try:
@@ -85,7 +85,7 @@ def unseal(data: bytes, path: str, places: Places) -> Unsealed:
     return Unsealed(header, credential)
 
 
-def judge(data: bytes, path: str) -> Seal:
+def parse_own_seal(data: bytes, path: str) -> Seal:
     """Return a file's parts where it can be one of this board; raises Problem `seal-*`."""
     shown = printable(path)
     try:
@@ -103,7 +103,7 @@ def judge(data: bytes, path: str) -> Seal:
     return seal
 
 
-def derived(source: str, salt: bytes, places: Places) -> list[bytes]:
+def derive_seal_secret(source: str, salt: bytes, places: Places) -> list[bytes]:
     """Return the secret and the key's name, from the service where this process may not ask the source itself."""
     if places.of_device and os.geteuid() != 0:
         return ask_service(Derive(source, salt), 2)

@@ -29,7 +29,7 @@ REFUSALS = ("dps-unauthorized", "mqtt-unauthorized")
 """Problems of a key that DPS does not take."""
 
 
-class Answer(NamedTuple):
+class RegistrationResult(NamedTuple):
     """transport: that DPS was reached by. secondary: of two symmetric keys, DPS took the secondary one."""
 
     assignment: Assignment
@@ -50,7 +50,7 @@ class _Noted:
         self._report(event)
 
 
-def register(device: Device, carry: Carry, report: Report) -> Answer:
+def register(device: Device, carry: Carry, report: Report) -> RegistrationResult:
     """Register with the credential, and once with the secondary key when DPS does not take the primary one.
 
     Raises Problem.
@@ -59,7 +59,7 @@ def register(device: Device, carry: Carry, report: Report) -> Answer:
         device.credential.x509.leaf.check_dates(wall_clock())
     converse = partial(_converse, device, _Noted(carry, report))
     (assignment, transport), secondary = try_each_key(device.credential, REFUSALS, report, converse)
-    return Answer(assignment, transport, secondary)
+    return RegistrationResult(assignment, transport, secondary)
 
 
 def _converse(device: Device, report: _Noted, key: Signer | None) -> tuple[Assignment, str]:

@@ -19,7 +19,7 @@ from dpsd.system.files import commit, make_folder
 _PLAIN, _ENCRYPTED = SOURCES
 
 
-def hand_over(material: Material) -> Iterator[str]:
+def hand_to_systemd(material: Material) -> Iterator[str]:
     """Encrypt, verify, write and ask for a credential; yield each path once it is on disk.
 
     Raises Problem `not-permitted`, `credential-*`, `key-source-*`, `state-unwritable`.
@@ -32,7 +32,7 @@ def hand_over(material: Material) -> Iterator[str]:
         PRIMARY_KEY: material.primary_key,
         SECONDARY_KEY: material.secondary_key,
     }
-    sealed = {name: _sealed(name, secret) for name, secret in secrets.items() if secret is not None}
+    sealed = {name: _encrypt_secret(name, secret) for name, secret in secrets.items() if secret is not None}
     plain = {} if material.certificate is None else {CERTIFICATE: material.certificate}
     for folder, files in ((_ENCRYPTED, sealed), (_PLAIN, plain)):
         make_folder(folder, 0o700)
@@ -49,7 +49,7 @@ def render_drop_in(plain: list[str], sealed: list[str]) -> bytes:
     return "\n".join(["# Written by dpsctl seal --systemd.", "[Service]", *lines, ""]).encode()
 
 
-def _sealed(name: str, secret: Secret) -> bytes:
+def _encrypt_secret(name: str, secret: Secret) -> bytes:
     text = encrypt_credential(name, secret.reveal())
     if decrypt_credential(name, text) != secret.reveal():
         raise Problem("key-source-failed", f"what was encrypted as {name} is another text when it is decrypted")

@@ -30,15 +30,15 @@ class Plaintext(NamedTuple):
     secrets: tuple[str, ...] = ()
 
 
-def from_files(paths: dict[str, str]) -> Plaintext:
+def read_files(paths: dict[str, str]) -> Plaintext:
     """Read a credential; paths: by name in `INPUTS`. Raises Problem `credential-missing`, `-insecure`."""
-    parts = {name: _read(os.path.abspath(path)) for name, path in paths.items()}
+    parts = {name: _read_file(os.path.abspath(path)) for name, path in paths.items()}
     certificate = parts.pop("certificate", None)
     material = Material(certificate, **{name: Secret(part) for name, part in parts.items()})
     return Plaintext(material, tuple(os.path.abspath(paths[name]) for name in parts))
 
 
-def from_text(text: bytes) -> Plaintext:
+def parse_text(text: bytes) -> Plaintext:
     """Take a credential out of one text: a PEM certificate with its key, or one or two lines of base64.
 
     Raises Problem `credential-invalid`.
@@ -51,7 +51,7 @@ def from_text(text: bytes) -> Plaintext:
         primary, *secondary = text.split() or [b""]
         if len(secondary) > 1:
             raise Problem("credential-invalid", "standard input has more than two keys")
-        return Plaintext(Material(primary_key=Secret(primary), secondary_key=_first(secondary)))
+        return Plaintext(Material(primary_key=Secret(primary), secondary_key=_take_first(secondary)))
     blocks = [(found[1], found[0] + b"\n") for found in _BLOCK.finditer(text)]
     keys = [block for label, block in blocks if label.endswith(b"PRIVATE KEY")]
     chain = b"".join(block for label, block in blocks if label == b"CERTIFICATE")
@@ -60,11 +60,11 @@ def from_text(text: bytes) -> Plaintext:
     return Plaintext(Material(chain, Secret(keys[0])))
 
 
-def _first(keys: list[bytes]) -> Secret | None:
+def _take_first(keys: list[bytes]) -> Secret | None:
     return Secret(keys[0]) if keys else None
 
 
-def _read(path: str) -> bytes:
+def _read_file(path: str) -> bytes:
     shown, text = printable(path), load(path, SIZE_LIMIT)
     if text is None:
         raise Problem("credential-missing", f"{shown} is not a readable, regular file of at most {SIZE_LIMIT} bytes")
@@ -75,7 +75,7 @@ def _read(path: str) -> bytes:
     return text
 
 
-def effective(places: Places) -> Effective | None:
+def load_effective(places: Places) -> Effective | None:
     """Return the configuration, None where there is none yet; raises Problem `configuration-*` otherwise."""
     try:
         with as_owner(places):
@@ -86,7 +86,7 @@ def effective(places: Places) -> Effective | None:
         return None
 
 
-def configured_files(found: Effective) -> dict[str, str]:
+def list_configured_files(found: Effective) -> dict[str, str]:
     """Return the credential's files that a configuration names, by name in `INPUTS`."""
     named = found.config.credential._asdict()
     return {name: named[f"{name}_file"] for name in INPUTS if named[f"{name}_file"] is not None}
@@ -94,7 +94,7 @@ def configured_files(found: Effective) -> dict[str, str]:
 
 def is_needed(path: str, found: Effective | None) -> bool:
     """Tell whether a configuration still names a file, by whatever path."""
-    named = configured_files(found).values() if found is not None else ()
+    named = list_configured_files(found).values() if found is not None else ()
     return any(os.path.realpath(one) == os.path.realpath(path) for one in named)
 
 

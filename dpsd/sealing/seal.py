@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from dpsd.credentials.credential import Material
 from dpsd.credentials.material import open_material
-from dpsd.credentials.sealed import Unsealed, derived, load_seal, parts_of, unseal
+from dpsd.credentials.sealed import Unsealed, derive_seal_secret, load_seal, parts_of, unseal
 from dpsd.errors import Problem
 from dpsd.keys.cipher import encrypt
 from dpsd.keys.client import ask_service
@@ -46,17 +46,17 @@ def seal(places: Places, material: Material, source: str | None = None, *, besid
     beside: as a candidate wherever there is an assignment, since the settings that it comes with may wait, too.
     Raises Problem `not-permitted`, `credential-*`, `key-*`, `firmware-*`, `state-unwritable`, `state-locked`.
     """
-    if not _may_ask(places):
+    if not _may_ask_sources(places):
         raise Problem("not-permitted", "only root may seal a credential")
     fingerprint = open_material(material, "the credential").fingerprint
     with as_owner(places):
         prepare_folders(places)
-    present = _present_source(places)
-    with _rights_for_keys(places):
-        chosen, passed = _choose(places, source)
+    present = _read_present_source(places)
+    with _act_as_keys_owner(places):
+        chosen, passed = _choose_source(places, source)
         if present in passed:
             raise passed[present].amend(hint=f"{passed[present].hint}; or name a weaker one: --source {chosen}")
-        header, data = _render(places, material, chosen, fingerprint)
+        header, data = _render_seal(places, material, chosen, fingerprint)
         unseal(data, "the new seal", places)
     with as_owner(places), exchanging(places):
         path = place_for(fingerprint, places, beside=beside)
@@ -68,8 +68,8 @@ def seal(places: Places, material: Material, source: str | None = None, *, besid
 
 def reseal(places: Places, source: str | None = None) -> Sealed:
     """Seal the present credential anew, with no plaintext on the disk; raises as `seal`, and Problem `seal-*`."""
-    data = _load(places.sealed, places)
-    with _rights_for_keys(places):
+    data = _load_seal(places.sealed, places)
+    with _act_as_keys_owner(places):
         present = unseal(data, places.sealed, places).credential
     assert present.material is not None, "it was opened from memory"
     return seal(places, present.material, source)
@@ -84,7 +84,7 @@ def forget_keys(places: Places) -> Iterator[str]:
         used = {parse_seal(text).header.source for text in texts if text is not None}
     except ShapeError:
         return
-    with _rights_for_keys(places):
+    with _act_as_keys_owner(places):
         for source, name in () if others else FILES.items():
             path = f"{places.keys}/{name}"
             if source not in used and os.path.lexists(path):
@@ -92,25 +92,25 @@ def forget_keys(places: Places) -> Iterator[str]:
                 yield path
 
 
-def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
+def open_seals(places: Places) -> Iterator[tuple[str, Unsealed]]:
     """Open what is sealed, by the key source and by the daemon's way to it, and yield the path with what it is.
 
     Raises Problem `not-permitted`, `seal-*`, `key-*`, `firmware-*`, `credential-*`.
     """
-    if not _may_ask(places):
+    if not _may_ask_sources(places):
         raise Problem("not-permitted", "only root may open a sealed credential")
     with as_owner(places):
         paths = [places.sealed, *([places.candidate] if has_seal(places) else [])]
     for path in paths:
-        data = _load(path, places)
-        with _rights_for_keys(places):
+        data = _load_seal(path, places)
+        with _act_as_keys_owner(places):
             unsealed = unseal(data, path, places)
         if places.of_device:
             ask_service(Derive(unsealed.header.source, unsealed.header.salt), 2)
         yield path, unsealed
 
 
-def discard(places: Places) -> str:
+def discard_candidate(places: Places) -> str:
     """Drop a candidate; return what it was, in words. Raises Problem `not-permitted`, `state-unwritable`."""
     if not is_owner(places):
         raise Problem("not-permitted", "only root may drop what waits to be tried")
@@ -119,18 +119,18 @@ def discard(places: Places) -> str:
         return drop(places)
 
 
-def _load(path: str, places: Places) -> bytes:
+def _load_seal(path: str, places: Places) -> bytes:
     """Read a seal as the daemon would: its folder is the daemon's, and may lead anywhere."""
     with as_owner(places):
         return load_seal(path)
 
 
-def _may_ask(places: Places) -> bool:
+def _may_ask_sources(places: Places) -> bool:
     """Tell whether this process may ask key sources itself."""
     return os.geteuid() == 0 if places.of_device else is_owner(places)
 
 
-def _choose(places: Places, source: str | None) -> tuple[str, dict[str, Problem]]:
+def _choose_source(places: Places, source: str | None) -> tuple[str, dict[str, Problem]]:
     """Return the source, ready to be asked, and what is wrong with those before it.
 
     What belongs to the device as a whole is not used for a state that somebody made by hand, unless it is named.
@@ -139,16 +139,16 @@ def _choose(places: Places, source: str | None) -> tuple[str, dict[str, Problem]
     *stronger, last = (source,) if source is not None else SOURCES if places.of_device else SOURCES[-1:]
     for one in stronger:
         try:
-            _try(one, places)
+            _try_source(one, places)
         except Problem as problem:
             passed[one] = problem
         else:
             return one, passed
-    _try(last, places)
+    _try_source(last, places)
     return last, passed
 
 
-def _present_source(places: Places) -> str | None:
+def _read_present_source(places: Places) -> str | None:
     """Return by what the present credential is sealed: nothing weaker takes its place without being asked for."""
     with as_owner(places):
         try:
@@ -157,19 +157,19 @@ def _present_source(places: Places) -> str | None:
             return None
 
 
-def _try(source: str, places: Places) -> None:
+def _try_source(source: str, places: Places) -> None:
     prepare_secret(source, places.keys)
-    derived(source, bytes(SALT_SIZE), places)
+    derive_seal_secret(source, bytes(SALT_SIZE), places)
 
 
-def _render(places: Places, material: Material, source: str, fingerprint: str) -> tuple[Header, bytes]:
+def _render_seal(places: Places, material: Material, source: str, fingerprint: str) -> tuple[Header, bytes]:
     salt, nonce = os.urandom(SALT_SIZE), os.urandom(NONCE_SIZE)
-    secret, key = derived(source, salt, places)
+    secret, key = derive_seal_secret(source, salt, places)
     header = Header(source, key.hex(), read_serial(), material.type, fingerprint, salt, nonce)
     clear = render_header(header)
     return header, clear + encrypt(secret, salt, nonce, clear, render_body(parts_of(material)))
 
 
-def _rights_for_keys(places: Places) -> AbstractContextManager[None]:
+def _act_as_keys_owner(places: Places) -> AbstractContextManager[None]:
     """The device's key sources are root's; others belong to whom the state belongs to."""
     return nullcontext() if places.of_device else as_owner(places)
