@@ -40,8 +40,9 @@ MEANINGS = {
         "hand it over."
     ),
     "credential-insecure": (
-        "Users other than its owner and the group dpsd can read or write a key file; or it belongs to somebody else, is a "
-        "link, has several names or an access control list, or the daemon may not read it. The hint names the command."
+        "Users other than its owner and the group dpsd can read or write a key file, or it belongs to somebody else, "
+        "is a link, has several names or an access control list, or the daemon may not read it. The hint names the "
+        "command."
     ),
     "credential-invalid": (
         "A certificate or key is not in the expected form: it is not PEM or not base64, it is neither EC nor RSA, it "
@@ -91,8 +92,7 @@ MEANINGS = {
     ),
     "key-source-changed": (
         "The key source no longer has the key that sealed the credential: the machine id, the file or the firmware's "
-        "key is another one. dpsd does not ask systemd under another machine id, since systemd would delete its own "
-        "secret."
+        "key has changed. dpsd does not ask systemd under another machine id: systemd would delete its own secret."
     ),
     "key-source-failed": (
         "systemd-creds reported an error of its own; the sentence has its words. If systemd has lost its own secret, "
@@ -101,9 +101,7 @@ MEANINGS = {
     "key-helper-unreachable": (
         "The root service dpsd-keys, which asks key sources and firmware for the daemon, does not answer."
     ),
-    "certificate-not-yet-valid": (
-        "By the clock, the device certificate is not valid yet. Usually it is the clock that is wrong."
-    ),
+    "certificate-not-yet-valid": "By the clock, the device certificate is not valid yet. Usually the clock is wrong.",
     "certificate-expired": (
         "By the clock, the device certificate has expired. The device keeps an earlier assignment and is ready with "
         "it, but IoT Hub and DPS refuse the certificate."
@@ -213,7 +211,7 @@ MEANINGS = {
     ),
     "tls-wrong-name": "The server's certificate is for another name. The sentence says for which.",
     "tls-certificate-dates": (
-        "By the clock, the server's certificate has expired or is not valid yet. Usually it is the clock that is wrong."
+        "By the clock, the server's certificate has expired or is not valid yet. Usually the clock is wrong."
     ),
     "tls-alert": "The other side ended TLS with an alert, which the sentence names.",
     "tls-failed": "TLS failed in another way: the server offers only old versions, or does not speak TLS at all.",
