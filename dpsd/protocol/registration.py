@@ -4,13 +4,13 @@
                                                    |
                                                    +-- received --> ASSIGNED
 
-Two house rules. Everything that moves the machine is in this file, through the four methods that the arrows name. And
-the machine knows no socket and no clock: it is told what happened and says what to do next.
+Two rules: only the four methods that the arrows name move the machine, and all of them are in this file; and the
+machine knows no socket and no clock: the caller tells it what happened, and it says what to do next.
 
-A method returns the next action, or raises: Problem for whatever ends the registration, and the caller may ask
-`operation_id` then, to resume the operation in a later attempt. A reply to an earlier question (other request id)
-changes nothing. The status of a reply and the status in its body decide together, since DPS says `failed` and
-`disabled` under 200.
+Each method returns the next action, or raises the Problem that ends the registration. After a Problem the caller may
+read `operation_id`, to resume the operation in a later attempt. A reply to an earlier request (another request id)
+changes nothing. The status of a reply and the status in its body decide together, since DPS sends `failed` and
+`disabled` with status 200.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ from dpsd.protocol.dps import FAILED, REFUSED, find_hint
 from dpsd.text import printable
 
 POLL_DEFAULT = 3
-"""Seconds between polls when the service names none: what it names live, and within its 5 polls per 10 s."""
+"""Seconds between polls if the service names none: what it usually names, within its limit of 5 polls in 10 s."""
 POLL_MIN, POLL_MAX = 1, 300
-"""Seconds; bounds of a retry-after that is followed."""
+"""Seconds; a shorter or longer retry-after between polls is not followed."""
 WAIT_IN_ATTEMPT = 60
-"""Seconds; a longer wait ends the attempt, and a later one resumes the operation."""
+"""Seconds; a longer wait ends the attempt, and a later attempt resumes the operation."""
 RETRY_AFTER_MAX = 24 * 3600
-"""Seconds; the longest retry-after of an error that is followed."""
+"""Seconds; a longer retry-after of an error is cut to this."""
 
+# An operation id is opaque: 55 characters when seen live. It goes into a topic and onto a later attempt's command line.
 _OPERATION_ID = re.compile(r"[!-~]{1,256}")
-"""Opaque, 55 characters when seen live; it goes into a topic and onto the command line of a later attempt."""
 
 
 class State(enum.Enum):
+    """The states of the diagram above."""
+
     NEW = "new"
     SUBSCRIBING = "subscribing"
     REQUESTING = "requesting"
@@ -66,7 +68,7 @@ class Wait(NamedTuple):
 
 
 class Ignore(NamedTuple):
-    """The message was not the awaited one: wait on."""
+    """The message was not the expected one: keep waiting."""
 
 
 class Finish(NamedTuple):
@@ -76,7 +78,7 @@ class Finish(NamedTuple):
 
 
 class Registration:
-    """One registration. request_token: random text that makes this session's request ids its own."""
+    """One registration. request_token: random text, so that no other session has the same request ids."""
 
     def __init__(
         self,
@@ -94,19 +96,22 @@ class Registration:
         self._restarted = False
 
     def start(self) -> Subscribe:
+        """Begin the registration of a connected device."""
         self._move(State.NEW, State.SUBSCRIBING)
         return Subscribe(dps.REPLY_FILTER)
 
     def subscribed(self) -> Publish:
+        """Go on after DPS accepted the subscription."""
         self._move(State.SUBSCRIBING, State.REQUESTING)
         return self._request()
 
     def waited(self) -> Publish:
+        """Go on after the seconds of a `Wait`."""
         self._move(State.WAITING, State.REQUESTING)
         return self._request()
 
     def received(self, topic: str, body: bytes) -> Publish | Wait | Ignore | Finish:
-        """Take a message; raises Problem, `dps-reply-invalid` for whatever DPS would not say."""
+        """Go on after a message arrived; raises Problem, `dps-reply-invalid` for a message that DPS would not send."""
         try:
             reply = dps.parse_reply_topic(topic)
             if self.state is not State.REQUESTING or reply.request_id != self._request_id():
@@ -129,7 +134,7 @@ class Registration:
     def _read_success(self, reply: dps.Reply, body: bytes) -> Wait | Finish:
         operation = dps.parse_operation(body)
         if operation.status == "assigned":
-            self.operation_id = None  # decided, and not to be resumed whatever it says
+            self.operation_id = None  # decided: nothing to resume, even if the assignment cannot be used
             assignment = parse_assignment(operation.state)
             self._move(State.REQUESTING, State.ASSIGNED)
             return Finish(assignment)
@@ -153,7 +158,7 @@ class Registration:
         error = dps.parse_error_body(body)
         if self.operation_id is not None and _operation_is_gone(reply, error):
             self.operation_id = None
-            if not self._restarted:
+            if not self._restarted:  # once, since a service that always answers so would keep the device busy
                 self._restarted = True
                 return self._request()
         problem = _make_error_problem(reply, error)
@@ -168,7 +173,7 @@ class Registration:
 
 
 def choose_poll_delay(retry_after: int | None) -> int:
-    """Return the seconds until the next poll for the service's retry-after."""
+    """Return the seconds until the next poll. retry_after: the service's, in seconds, or None."""
     return POLL_DEFAULT if retry_after is None else min(max(retry_after, POLL_MIN), POLL_MAX)
 
 
