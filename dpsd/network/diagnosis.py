@@ -1,6 +1,6 @@
-"""What the board's own end of the network looks like, asked when connecting has failed.
+"""The state of the board's own end of the network, to explain why connecting failed.
 
-Nothing is sent: the kernel's tables answer.
+The kernel's tables answer; nothing is sent.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from dpsd.system.board import INTERFACES, read_word
 RADIOS = "/sys/class/rfkill"
 _UP, _LOOPBACK = 0x1, 0x8
 """Bits of an interface's flags, from netdevice(7)."""
+# Addresses for documentation (RFC 5737, RFC 3849): only a default route leads to them.
 _WORLD = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-"""Addresses for documentation (RFC 5737, RFC 3849): no route is theirs alone, so that a default route is looked for."""
 
 
 def check_interface(interfaces: str = INTERFACES, radios: str = RADIOS) -> None:
-    """Raise Problem `no-interface` or `radio-blocked` if no interface but lo is up; the folders are the kernel's."""
+    """Raise Problem `no-interface` or `radio-blocked` unless an interface besides lo is up.
+
+    interfaces, radios: the kernel's folders, others in tests.
+    """
     names = _list_names(interfaces)
     if not names or any(_is_up(f"{interfaces}/{name}") for name in names):
         return
@@ -29,14 +32,14 @@ def check_interface(interfaces: str = INTERFACES, radios: str = RADIOS) -> None:
 
 
 def check_routes() -> None:
-    """Raise Problem `no-route` if there is no way out by IPv4 nor by IPv6."""
+    """Raise Problem `no-route` unless a default route exists, for IPv4 or IPv6."""
     if not has_route(socket.AF_INET) and not has_route(socket.AF_INET6):
         raise Problem("no-route", "no route leads out of this board")
 
 
 def has_route(family: int) -> bool:
-    """Tell whether the world is routed; connecting a datagram socket sends nothing."""
-    try:
+    """Tell whether there is a default route for this address family."""
+    try:  # connecting a datagram socket sends nothing
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((_WORLD[socket.AddressFamily(family)], 9))
     except OSError:
@@ -45,11 +48,12 @@ def has_route(family: int) -> bool:
 
 
 def _is_up(interface: str) -> bool:
-    """Tell whether packets can pass; `unknown` is what tunnels and modems say of themselves."""
+    """Tell whether packets can pass an interface."""
     try:
         flags = int(read_word(f"{interface}/flags") or "0", 16)
     except ValueError:
         return False
+    # Tunnels and modems have the state `unknown`.
     return bool(flags & _UP) and not flags & _LOOPBACK and read_word(f"{interface}/operstate") in ("up", "unknown")
 
 

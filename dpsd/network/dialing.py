@@ -1,4 +1,4 @@
-"""How the network setting reaches a host: directly, or through the proxy."""
+"""The way to a host that the network settings ask for: directly, or through a proxy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dpsd.protocol.identifiers import Endpoint
 from dpsd.system.deadline import Report, step
 
 _LINK = ("no-interface", "radio-blocked", "no-route")
-"""Problems of this board's own end, whatever was to be reached."""
+"""Problems of this board's own end of the network."""
 
 
 class Dial(NamedTuple):
-    """How a host is reached. connect: to a port of it, raises Problem."""
+    """How to reach a host. connect: opens a connection to one of its ports, raises Problem."""
 
     connect: Callable[[Endpoint], socket.socket]
     proxy: Proxy | None = None
@@ -30,7 +30,7 @@ class Dial(NamedTuple):
 
 
 def make_dial(network: Network, host: str, report: Report) -> Dial:
-    """Find out how to reach `host`, its addresses or the proxy's included: they serve for every port.
+    """Find out how to reach `host` and resolve it, or its proxy, once for all ports.
 
     Raises Problem `configuration-invalid`, `name-not-resolved`, `dns-*`, `no-interface`, `radio-blocked`, `no-route`
     or `proxy-unreachable`.
@@ -48,7 +48,7 @@ def make_dial(network: Network, host: str, report: Report) -> Dial:
 
 
 def _find_addresses(host: str, report: Report, *, near: bool = False) -> tuple[Address, ...]:
-    """Resolve a host. near: it may be in the local network, which needs no route."""
+    """Return a host's addresses. near: the host may be in the local network, which needs no route."""
     if addresses := parse_address(host):
         return addresses
     with step(f"resolving {host}", report):
@@ -61,8 +61,8 @@ def _find_addresses(host: str, report: Report, *, near: bool = False) -> tuple[A
 
 
 def _check_link(near: bool) -> None:
-    """Raise what this board's own end has to do with it that the name servers cannot be asked."""
-    from dpsd.network import diagnosis as link  # only where nothing is reached
+    """Raise the Problem of this board's own end, if there is one, that keeps it from the name servers."""
+    from dpsd.network import diagnosis as link  # needed only after a failure
 
     link.check_interface()
     if not near:

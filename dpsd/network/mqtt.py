@@ -1,7 +1,7 @@
-"""One MQTT 3.1.1 session. the only importer of paho, and what hides its versions 1.6 and 2.x.
+"""One MQTT 3.1.1 session. Only this module imports paho, and hides the differences of its versions 1.6 and 2.x.
 
-paho is used without its thread, and on a stream that stands already: `Session` turns its callbacks into events and
-waits for the one that is due. Time limits are the caller's (an alarm signal).
+paho runs without its thread, on a stream that is already open: `Session` turns paho's callbacks into events and waits
+for the event that is due. The caller limits the time, by an alarm signal.
 """
 
 from __future__ import annotations
@@ -23,29 +23,32 @@ from dpsd.protocol.transports import Way
 from dpsd.text import printable
 
 if TYPE_CHECKING:
-    from dpsd.network.websocket import WebSocket  # loaded only where MQTT does not go by itself
+    from dpsd.network.websocket import WebSocket  # loaded only on port 443
 
     Stream = TlsSocket | WebSocket
-    """What paho reads and writes; `pending` tells of bytes that no select sees, `failure` of what ended it."""
+    """What paho reads and writes. pending: bytes that select does not see. failure: the error that ended the stream."""
 
 KEEPALIVE = 60
 """Seconds, as in Microsoft's SDK for Python."""
 CLOSE_LIMIT = 1
-"""Seconds for a last packet to a peer that may not read it."""
+"""Seconds for the last packet to a peer that may not read it."""
 PACKET_LIMIT = 512 * 1024
-"""Bytes of a packet after its length; a hub's largest message has 256 KB, and a topic at most 64."""
+"""Bytes of a packet after its length field; a hub's largest message has 256 KB, and a topic at most 64 KB."""
 QUEUE_LIMIT = 100
 """Packets that wait to be sent; there are hardly ever two."""
 _TYPE_AND_QOS_2, _PUBLISH_QOS_2 = 0xF4, 0x34
+# The kernel may end a wait late by a thousandth of it, so that a long wait stops early and a short one follows.
 _LAST_BIT = 0.05
-"""Seconds; the kernel may end a wait late by a thousandth of it, so that a long one is followed by this short one."""
+"""Seconds of the short wait."""
 _CONNACK_V5 = {0: 0, 132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
 """paho 2 gives MQTT 5 reason codes for the return codes of 3.1.1."""
 _MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, MemoryError, struct.error)
-"""What paho raises for packets it cannot read."""
+"""Errors that paho raises for packets it cannot read."""
 
 
 class Message(NamedTuple):
+    """A message that arrived."""
+
     topic: str
     body: bytes
 
@@ -67,7 +70,7 @@ _Event = _Connected | _Subscribed | Message | _Closed
 
 
 class _Client(paho.Client):
-    """paho's client on a stream of ours: by itself it would read proxies from the environment."""
+    """paho's client on an open stream; paho's own connecting would read proxies from the environment."""
 
     def __init__(self, stream: Stream, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -77,13 +80,13 @@ class _Client(paho.Client):
         return self._stream
 
     def _sock_recv(self, bufsize: int) -> Any:
-        """Refuse a packet by the length that it announces; paho would keep up to 256 MB."""
+        """Refuse a packet that announces more than `PACKET_LIMIT` bytes; raises ValueError."""
         if bufsize > PACKET_LIMIT:
-            raise ValueError
+            raise ValueError  # paho would keep up to 256 MB
         return super()._sock_recv(bufsize)
 
     def _packet_handle(self) -> Any:
-        """Refuse what paho would keep for ever: messages of QoS 2, and answers to a peer that does not read them."""
+        """Refuse messages of QoS 2 and too many unsent packets, both of which paho would keep; raises ValueError."""
         command: int = self._in_packet["command"]
         if command & _TYPE_AND_QOS_2 == _PUBLISH_QOS_2 or len(self._out_packet) > QUEUE_LIMIT:
             raise ValueError
@@ -91,14 +94,14 @@ class _Client(paho.Client):
 
 
 class Session:
-    """One connection from CONNECT to DISCONNECT. transport, endpoint: the way that it goes.
+    """One connection from CONNECT to DISCONNECT. transport, endpoint: where it leads.
 
-    Every method raises Problem: `tls-alert` or `tls-failed`, `connection-lost`, `dps-reply-invalid` for packets that
+    Every method raises Problem: `tls-alert`, `tls-failed`, `connection-lost`, or `dps-reply-invalid` for packets that
     MQTT does not allow.
     """
 
     def __init__(self, stream: Stream, way: Way, client_id: str, username: str, password: str | None) -> None:
-        """stream: a connection that stands, taken over."""
+        """Take over an open stream; `close` closes it."""
         self.transport, self.endpoint = way
         self._stream = stream
         self._events: deque[_Event] = deque()
@@ -111,7 +114,7 @@ class Session:
         self._client.on_disconnect = lambda *given: self._events.append(_Closed())
 
     def open(self) -> None:
-        """Send CONNECT and await CONNACK; raises also `mqtt-*` for a refusal."""
+        """Send CONNECT and wait for CONNACK; also raises `mqtt-*` for a refusal."""
         try:
             self._client.connect(self.endpoint.host, self.endpoint.port, KEEPALIVE)
         except OSError as error:
@@ -123,10 +126,10 @@ class Session:
             raise _make_refusal(self.endpoint, event.return_code)
 
     def subscribe(self, topic_filter: str) -> None:
-        """Subscribe at QoS 1 and await the SUBACK; raises also `mqtt-subscribe-refused`."""
+        """Subscribe at QoS 1 and wait for SUBACK; also raises `mqtt-subscribe-refused`."""
         try:
             _, message_id = self._client.subscribe(topic_filter, 1)
-        except OSError as error:  # paho 1.6 lets errors of TLS out, paho 2 tells of them later
+        except OSError as error:  # paho 1.6 raises errors of TLS here, paho 2 reports them later
             raise self._make_problem(error) from None
         while True:
             event = self._await_event()
@@ -138,14 +141,14 @@ class Session:
             raise Problem("mqtt-subscribe-refused", f"{self.endpoint} refused to subscribe {topic_filter}")
 
     def publish(self, topic: str, body: bytes) -> None:
-        """Publish at QoS 1; the answer is awaited, not the PUBACK."""
+        """Publish at QoS 1, without waiting for PUBACK: the caller waits for the answer to the message."""
         try:
             self._client.publish(topic, body, 1)
         except OSError as error:
             raise self._make_problem(error) from None
 
     def receive(self) -> Message:
-        """Return the next message."""
+        """Wait for the next message and return it."""
         while True:
             event = self._await_event()
             if isinstance(event, Message):
@@ -154,7 +157,7 @@ class Session:
                 raise self._make_lost_problem("before it answered")
 
     def idle(self, seconds: float) -> None:
-        """Keep the session alive until `seconds` after the last bytes came; messages that arrive are for nobody."""
+        """Keep the session alive until `seconds` after the last bytes arrived, and drop the messages that arrive."""
         end = self._arrived + seconds
         while (left := end - time.monotonic()) > 0:
             self._run_once(left - _LAST_BIT if left > 2 * _LAST_BIT else left)
@@ -163,7 +166,7 @@ class Session:
             self._events.clear()
 
     def close(self) -> None:
-        """Send DISCONNECT, as far as the connection still takes it, and close."""
+        """Send DISCONNECT if the connection still takes it, and close the stream."""
         try:
             self._client.disconnect()
             end = time.monotonic() + CLOSE_LIMIT
@@ -180,7 +183,7 @@ class Session:
             self._stream.close()
 
     def _await_connack(self) -> _Event:
-        """Whoever answers CONNECT with nonsense is no DPS; paho reports CONNACK 1 (wrong version) in the same way."""
+        # paho reports CONNACK 1 (wrong version) like nonsense, and whoever answers CONNECT with nonsense is not DPS.
         try:
             return self._await_event()
         except Problem as problem:
@@ -194,7 +197,7 @@ class Session:
         return self._events.popleft()
 
     def _run_once(self, timeout: float | None) -> None:
-        """Let paho do what is due: read, write, ping; at most `timeout` seconds, and no longer than a ping is due."""
+        """Wait until something is due, for `timeout` seconds at most, and let paho do it: read, write, ping."""
         connection: Any = self._client.socket()
         if connection is None:
             self._events.append(_Closed())
@@ -237,7 +240,7 @@ def _make_client(stream: Stream, client_id: str) -> _Client:
 
 
 def _unwrap_code(reason: Any) -> int:
-    """Return the number of a return code, which paho 2 wraps in an object."""
+    """Return the number of a return code; paho 2 wraps it in an object."""
     return int(getattr(reason, "value", reason))
 
 

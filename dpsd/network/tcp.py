@@ -1,8 +1,8 @@
-"""A TCP connection to whichever address of a name answers first, with what went wrong named.
+"""A TCP connection to the address of a name that answers first.
 
-As RFC 8305 has it: the addresses are tried one after another, IPv6 and IPv4 in turns, the next one as soon as the last
-one failed or STAGGER seconds after it began; those begun before go on. An address family that swallows packets costs
-STAGGER, not a time-out. A NAT64's addresses are addresses like others.
+As in RFC 8305, IPv6 and IPv4 addresses are tried in turns. The next address is tried as soon as the last one failed, or
+STAGGER seconds after it began, while the earlier ones go on: so a network that drops the packets of one address family
+costs STAGGER rather than a time-out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONNECT_LIMIT = 10
 STAGGER = 0.25
 """Seconds, RFC 8305's Connection Attempt Delay."""
 _UNROUTED = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
-"""What the kernel says at once of an address that it has no route or no address of its own for."""
+"""Errors that the kernel reports at once for an address that it cannot route to."""
 
 
 def connect(endpoint: Endpoint, addresses: Sequence[Address]) -> socket.socket:
@@ -47,7 +47,7 @@ def connect(endpoint: Endpoint, addresses: Sequence[Address]) -> socket.socket:
 
 
 def interleave(addresses: Sequence[Address]) -> list[Address]:
-    """Return them with the families in turns, the first one's first."""
+    """Return the addresses with the two families in turns, beginning with that of the first address."""
     first = [one for one in addresses if one.family == addresses[0].family]
     second = [one for one in addresses if one.family != addresses[0].family]
     pairs = itertools.zip_longest(first, second)
@@ -55,7 +55,7 @@ def interleave(addresses: Sequence[Address]) -> list[Address]:
 
 
 class _Race:
-    """Connections that are being made. errors: of those that failed."""
+    """Connections that are being made at the same time. errors: those of the connections that failed."""
 
     def __init__(self, addresses: Sequence[Address], port: int) -> None:
         self._waiting = deque(addresses)
@@ -64,7 +64,7 @@ class _Race:
         self.errors: list[OSError] = []
 
     def run(self) -> socket.socket | None:
-        """Return the connection that stands first, which is the caller's; None when none does in time."""
+        """Return the connection that is made first, which the caller closes; None if none is made in time."""
         end = time.monotonic() + CONNECT_LIMIT
         while self._waiting or self._running:
             if self._waiting:
@@ -89,7 +89,7 @@ class _Race:
             self._drop(connection, code)
 
     def _wait(self, seconds: float) -> socket.socket | None:
-        """Wait for one that stands, or for the moment to start or to give up; return at once when one fails."""
+        """Return a connection that was made within `seconds`; None after that time, or as soon as one fails."""
         if not self._running:
             return None
         for connection in select.select([], self._running, [], seconds)[1]:
@@ -106,17 +106,17 @@ class _Race:
         self.errors.append(OSError(code, os.strerror(code)))
 
     def close(self) -> None:
-        """Close those that still run."""
+        """Close the connections that are still being made."""
         for connection in self._running:
             connection.close()
 
 
 def _make_problem(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[OSError]) -> Problem:
-    """Name the failure of all addresses by the one that tells most."""
+    """Return the Problem of the failure that says most."""
     telling = [error for error in errors if error.errno not in _UNROUTED]
     if telling:
         return make_connection_problem(endpoint, min(telling, key=_rank))
-    from dpsd.network import diagnosis as link  # only where nothing is reached
+    from dpsd.network import diagnosis as link  # needed only after a failure
 
     try:
         link.check_interface()
@@ -131,14 +131,14 @@ def _make_problem(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequ
 
 
 def _rank(error: OSError) -> int:
-    """Order errors: an answer tells more than none."""
+    """Return the rank of an error, 0 for those that say most: an answer says more than silence."""
     if isinstance(error, ConnectionError):
         return 0
     return 1 if isinstance(error, TimeoutError) else 2
 
 
 def make_connection_problem(endpoint: Endpoint, error: OSError) -> Problem:
-    """Name an OSError of a TCP connection."""
+    """Return the Problem for an error of a TCP connection."""
     if isinstance(error, TimeoutError):
         return Problem("no-answer", f"{endpoint} does not answer")
     if isinstance(error, ConnectionRefusedError):

@@ -1,7 +1,7 @@
-"""Through a proxy: HTTP CONNECT by the standard library, SOCKS5 by PySocks. the only importer of socks.
+"""Connections through a proxy: HTTP CONNECT by the standard library, SOCKS5 by PySocks. Only this module imports socks.
 
-A proxy's password is read from its file when it is needed, and held by nobody. What a proxy says is shown as a number
-only: its words may repeat what it was sent.
+The proxy's password is read from its file when it is needed, and not kept. Problems show a proxy's answer as a number:
+its words may repeat what it was sent.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from dpsd.protocol.identifiers import Endpoint
 from dpsd.text import printable
 
 ANSWER_LIMIT = 20
-"""Seconds that a proxy may be silent; it may be waiting for the endpoint itself."""
+"""Seconds that a proxy may be silent, while it waits for the endpoint itself."""
 _SOCKS_LIMIT = 127
-"""Bytes of a user or password that PySocks sends right; RFC 1929 allows 255."""
+"""Bytes of the longest user or password that PySocks sends correctly; RFC 1929 allows 255."""
 _NOT_ALLOWED = "0x02"
-"""RFC 1928, section 6: connection not allowed by ruleset."""
+"""Connection not allowed by ruleset (RFC 1928, section 6)."""
 _WHO_ARE_YOU = ("407", "401")
-"""tinyproxy answers a wrong password with 401."""
+"""HTTP statuses that ask for a password; tinyproxy answers a wrong one with 401."""
 _USERLESS = "asks for a user"
 
 
 def choose_proxy(setting: str | None, host: str) -> Proxy | None:
-    """Return the proxy that network.proxy means for this host; raises Problem `configuration-invalid`.
+    """Return the proxy for this host, None for none; raises Problem `configuration-invalid`.
 
-    Only the setting `environment` lets https_proxy and no_proxy be read, in either case, as curl and Python do.
+    setting: network.proxy. `environment` stands for https_proxy and no_proxy, in lower or upper case as for curl.
     """
     if setting != ENVIRONMENT:
         return None if setting is None else parse_proxy(setting)
@@ -50,7 +50,7 @@ def choose_proxy(setting: str | None, host: str) -> Proxy | None:
 def open_tunnel(
     connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint
 ) -> socket.socket:
-    """Let the proxy connect to `endpoint`. connection: to the proxy, taken over.
+    """Let the proxy connect to `endpoint`. connection: one to the proxy, which is closed if that fails.
 
     Raises Problem `proxy-refused`, `proxy-unauthorized`, `proxy-failed`, `credential-*`, `configuration-invalid`.
     """
@@ -69,7 +69,7 @@ def _use_http(connection: socket.socket, proxy: Proxy, password_file: str | None
     tunnel: Any = http.client.HTTPConnection(proxy.endpoint.host, proxy.endpoint.port)
     host = endpoint.bracketed  # http.client adds brackets itself only from Python 3.12 on
     tunnel.set_tunnel(host, endpoint.port, _make_authorization(proxy, password_file))
-    tunnel._create_connection = lambda *_: connection
+    tunnel._create_connection = lambda *_: connection  # by itself http.client would open a connection of its own
     try:
         tunnel.connect()
     except OSError as error:
@@ -131,14 +131,14 @@ def _import_socks() -> Any:
 
 
 def _load_password(password_file: str | None) -> bytes:
-    """Return the password, without the newline that editors leave; none is an empty one."""
+    """Return the password without the newline that editors add; empty if there is no file."""
     if password_file is None:
         return b""
     return load_secret(password_file, PASSWORD_LIMIT).rstrip(b"\r\n")
 
 
 def _decode(password: bytes) -> str | None:
-    """Return it as PySocks takes it; without one, no user is offered."""
+    """Return the password in PySocks's form: None if there is none, so that no user is offered."""
     try:
         return password.decode() or None
     except UnicodeDecodeError:

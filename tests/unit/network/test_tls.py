@@ -96,7 +96,7 @@ def test_an_error_of_tls_is_named(error: ssl.SSLError, code: str) -> None:
 def test_an_alert_is_told_in_words() -> None:
     assert make_tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_UNKNOWN_CA")).sentence.endswith("the alert: unknown ca")
     old = make_tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_PROTOCOL_VERSION"))
-    assert old.sentence.endswith("protocol version, so it does not speak TLS 1.2 nor 1.3")
+    assert old.sentence.endswith("protocol version, so it speaks neither TLS 1.2 nor 1.3")
 
 
 def test_a_connection_that_was_reset_before_the_handshake_is_lost() -> None:
