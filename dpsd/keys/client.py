@@ -1,4 +1,4 @@
-"""Asking the root service dpsd-keys: one connection, one packet, one answer."""
+"""The client of the root service dpsd-keys: one connection, one request and one reply, a packet each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dpsd.shape import ShapeError
 from dpsd.state.places import KEYS_SOCKET
 
 TIME_LIMIT = 30
-"""Seconds; the service ends itself before."""
+"""Seconds for a reply; the service ends itself earlier."""
 
 
 class ServiceKey(NamedTuple):
-    """A key in the firmware that the service asks to sign."""
+    """A key in the Raspberry Pi's firmware that signs by way of the service."""
 
     key_id: int
 
@@ -25,7 +25,7 @@ class ServiceKey(NamedTuple):
 
 
 def ask_service(request: Derive | Sign, number: int) -> list[bytes]:
-    """Return the `number` values of the answer; raises the service's Problem, or `key-helper-unreachable`."""
+    """Return the `number` values of the reply; raises the service's Problem, or `key-helper-unreachable`."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             connection.settimeout(TIME_LIMIT)

@@ -1,7 +1,7 @@
-"""The root service dpsd-keys: answers one request on its standard input, a socket, and ends.
+"""The root service dpsd-keys: it answers one request on its standard input, a socket, and ends.
 
-systemd starts one for each connection, in a sandbox of its own: it alone reaches the firmware's device and the secrets
-of the key sources. It makes, writes and logs nothing.
+systemd starts one for each connection, in a sandbox: only this process reaches the firmware's device and the secrets of
+the key sources. It creates, writes and logs nothing.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 def main() -> int:
+    """Answer one request; return the exit status."""
     signal.alarm(TIME_LIMIT)
     forbid_core_dumps()
     with socket.socket(fileno=os.dup(0)) as connection:
         reply = _make_reply(connection)
-        with contextlib.suppress(OSError):  # an attempt that was ended meanwhile reads no answer
+        with contextlib.suppress(OSError):  # an attempt that has ended meanwhile reads no reply
             connection.send(reply)
     return 0
 
@@ -49,7 +50,7 @@ def _make_reply(connection: socket.socket) -> bytes:
 
 
 def check_caller(connection: socket.socket) -> None:
-    """Raise Problem `not-permitted` unless the kernel says that root or the daemon's user has connected."""
+    """Raise Problem `not-permitted` unless the kernel says that root or the daemon's user connected."""
     said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, user, _ = _CREDENTIALS.unpack(said)
     if user not in (0, _find_daemon_user()):
@@ -57,7 +58,7 @@ def check_caller(connection: socket.socket) -> None:
 
 
 def answer_request(request: Derive | Sign) -> bytes:
-    """Return the answer's packet; raises the Problems of the source."""
+    """Return the reply's packet; raises Problem `key-source-*`, `firmware-*`."""
     if isinstance(request, Derive):
         return encode_reply(*derive_secret(request.source, request.salt, KEYS_DIRECTORY))
     return encode_reply(FirmwareKey(FIRMWARE_COMMAND, request.key_id).sign(request.message))

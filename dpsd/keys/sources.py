@@ -1,6 +1,6 @@
-"""The key sources, asked directly: for root, or the owner of a state directory that is not the device's.
+"""The key sources themselves, for root, or for the owner of a state directory that is not the device's.
 
-Each is one function: HMAC-SHA256 under a key of its own. Nothing is made here but by `prepare_secret`, for a new seal.
+Each source is one function: HMAC-SHA256 under its own key. Only `prepare_secret`, for a new seal, writes anything.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from dpsd.system.machine_id import MACHINE_ID
 from dpsd.text import printable
 
 FIRMWARE_KEY = 1
-"""The device's private key. It may be used for other things, too: the labels below are dpsd's own."""
+"""The slot of the device's private key. It may have other uses, so that dpsd signs with labels of its own, below."""
 SECRET_SIZE = 32
 FILES = {"systemd": "systemd.json", "file": "file.key"}
-"""By source, the name of its file."""
+"""By source, the name of the file with its secret."""
 _SEAL = b"dpsd seal v1\n"
 _NAME = b"dpsd key name v1\n"
 _CREDENTIAL = "dpsd.seal"
 
 
 def derive_secret(source: str, salt: bytes, folder: str) -> list[bytes]:
-    """Return the secret of `source` for `salt`, and eight bytes that name its key in public.
+    """Return the secret of `source` for `salt`, and the public name of its key, eight bytes.
 
-    folder: where secrets are kept. Raises Problem `key-source-*`, `firmware-*`.
+    folder: the one with the sources' files. Raises Problem `key-source-*`, `firmware-*`.
     """
     sign_by = _SIGNERS[source]
     return [sign_by(folder, _SEAL + salt), sign_by(folder, _NAME)[:8]]
 
 
 def prepare_secret(source: str, folder: str) -> None:
-    """Make the secret of a source that has none yet, or one that is of no use here any more, which is set aside.
+    """Make the secret of a source that has none, or whose secret this device cannot use, which is set aside.
 
-    Raises as `derive_secret`, and Problem `state-unwritable`.
+    Raises Problem `key-source-*`, `firmware-*`, `state-unwritable`.
     """
     maker = _MAKERS.get(source)
     if maker is None or not _lacks_secret(source, folder):
@@ -64,7 +64,7 @@ def _lacks_secret(source: str, folder: str) -> bool:
 
 
 def list_secret_files(folder: str) -> list[str]:
-    """Return where sources keep their secrets, and where those are that were set aside."""
+    """Return the paths of the sources' secrets, and of those that were set aside; they need not exist."""
     return [path for name in FILES.values() for path in (unusable_path(f"{folder}/{name}"), f"{folder}/{name}")]
 
 
@@ -72,7 +72,7 @@ def _sign_by_firmware(_: str, message: bytes) -> bytes:
     try:
         return FirmwareKey(FIRMWARE_COMMAND, FIRMWARE_KEY).sign(message)
     except Problem as problem:
-        missing = problem.code == "firmware-missing"  # credential.firmware_command is not for seals
+        missing = problem.code == "firmware-missing"  # its own hint names credential.firmware_command, not for seals
         raise problem.amend(hint="install the command: apt-get install rpifwcrypto" if missing else None) from None
 
 
@@ -81,24 +81,22 @@ def _sign_by_file(folder: str, message: bytes) -> bytes:
 
 
 def _sign_by_systemd(folder: str, message: bytes) -> bytes:
-    """Decrypt only with the machine id of then: with another one, systemd deletes its own secret for good."""
     try:
         table = parse_object(_load_secret("systemd", folder, None), "systemd.json")
         sealed_on, credential = table.string("machine_id"), table.string("credential")
     except ShapeError as error:
         raise Problem("key-source-changed", f"{printable(folder)}/{error}") from None
-    if sealed_on != require_machine_id():
+    if sealed_on != require_machine_id():  # systemd would now delete its own secret for good
         raise Problem(
             "key-source-changed",
-            f"{MACHINE_ID} is another one than when the credential was sealed",
+            f"{MACHINE_ID} has changed since the credential was sealed",
             hint=f"put the earlier {MACHINE_ID} back; or seal the credential again: dpsctl(1), seal",
         )
     return sign(_require_size(decrypt_credential(_CREDENTIAL, credential.encode())), message)
 
 
 def _require_size(secret: bytes) -> bytes:
-    """Nothing is sealed by less than a whole secret."""
-    if len(secret) != SECRET_SIZE:
+    if len(secret) != SECRET_SIZE:  # nothing is sealed by less than a whole secret
         raise Problem("key-source-failed", f"{COMMAND} decrypt gave {len(secret)} bytes instead of {SECRET_SIZE}")
     return secret
 

@@ -1,7 +1,7 @@
 """The command systemd-creds: encryption by a secret that systemd keeps for this system.
 
-Secrets go through its pipes alone. While it decrypts, systemd deletes its secret for good where the machine id is
-another one than when it was made (measured on 252 and 257): who decrypts compares that first.
+Secrets go only through its pipes. If the machine id has changed since systemd made its secret, decrypting makes systemd
+delete it for good (measured on 252 and 257): whoever decrypts compares the machine id first.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dpsd.text import printable
 
 COMMAND = "/usr/bin/systemd-creds"
 TIME_LIMIT = 10
-"""Seconds."""
+"""Seconds for the command."""
 
 
 def require_machine_id() -> str:
-    """Return this system's name; raises Problem `key-source-missing` before its first boot has made one."""
+    """Return the machine id; raises Problem `key-source-missing` before the first boot has made one."""
     try:
         return read_machine_id()
     except ValueError as error:
@@ -29,7 +29,7 @@ def require_machine_id() -> str:
 
 
 def encrypt_credential(name: str, data: bytes) -> bytes:
-    """Return the credential `name`, as text, that only this system can decrypt; raises Problem `key-source-*`."""
+    """Return `data` as the credential `name`, in text that only this system decrypts; raises Problem `key-source-*`."""
     require_machine_id()
     if os.geteuid() != 0:
         raise Problem("key-source-missing", f"only root can let {COMMAND} encrypt")
@@ -37,7 +37,7 @@ def encrypt_credential(name: str, data: bytes) -> bytes:
 
 
 def decrypt_credential(name: str, text: bytes) -> bytes:
-    """Return what `encrypt_credential` was given; raises Problem `key-source-*`."""
+    """Return the data of the credential `name`; raises Problem `key-source-*`."""
     return _run("decrypt", name, text)
 
 

@@ -145,7 +145,7 @@ def test_the_machine_id_decides_whether_systemd_is_asked(places: Places) -> None
     forge(places, source="systemd")
     Path(places.keys, "systemd.json").write_text(json.dumps({"machine_id": "0" * 31 + "1", "credential": "AAAA"}))
     problem = refusal(places, "key-source-changed")
-    assert "/etc/machine-id is another one" in problem.sentence
+    assert "/etc/machine-id has changed" in problem.sentence
 
 
 def test_another_kind_of_credential_is_named(places: Places) -> None:
