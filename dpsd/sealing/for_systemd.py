@@ -1,7 +1,6 @@
 """`dpsctl seal --systemd`: a credential that systemd decrypts and hands to dpsd.service.
 
-The files are in the folders where systemd looks for names: with a path, a missing file would keep the service from
-starting. The drop-in comes last: until then nothing asks for what is not there yet.
+The drop-in of dpsd.service asks systemd for the credential.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _PLAIN, _ENCRYPTED = SOURCES
 
 
 def hand_to_systemd(material: Material) -> Iterator[str]:
-    """Encrypt, verify, write and ask for a credential; yield each path once it is on disk.
+    """Encrypt, verify and write a credential and the drop-in; yield each path once it is on disk.
 
     Raises Problem `not-permitted`, `credential-*`, `key-source-*`, `state-unwritable`.
     """
@@ -39,12 +38,15 @@ def hand_to_systemd(material: Material) -> Iterator[str]:
         for name, data in files.items():
             commit(f"{folder}/{name}", data, 0o600)
             yield f"{folder}/{name}"
+    # The drop-in comes last, so that systemd never looks for a credential that is not there yet.
     make_folder(os.path.dirname(DROP_IN), 0o755)
     commit(DROP_IN, render_drop_in([*plain], [*sealed]), 0o644)
     yield DROP_IN
 
 
 def render_drop_in(plain: list[str], sealed: list[str]) -> bytes:
+    """Return the drop-in. plain, sealed: names of credentials in systemd's folders."""
+    # By name only: with a path, a missing file would keep the service from starting.
     lines = [f"LoadCredential={name}" for name in plain] + [f"LoadCredentialEncrypted={name}" for name in sealed]
     return "\n".join(["# Written by dpsctl seal --systemd.", "[Service]", *lines, ""]).encode()
 
@@ -52,5 +54,5 @@ def render_drop_in(plain: list[str], sealed: list[str]) -> bytes:
 def _encrypt_secret(name: str, secret: Secret) -> bytes:
     text = encrypt_credential(name, secret.reveal())
     if decrypt_credential(name, text) != secret.reveal():
-        raise Problem("key-source-failed", f"what was encrypted as {name} is another text when it is decrypted")
+        raise Problem("key-source-failed", f"{name} is another text when it is decrypted again")
     return text

@@ -1,8 +1,8 @@
 """Sealing a credential to this device.
 
-The sealed file is opened again from its bytes before it takes the place of anything, and compared with what is on the
-disk after that, so that nothing is given up for a seal that cannot be opened. A credential that has provisioned stays
-until the new one has, which is a candidate until then; see `dpsd.provisioning.candidate`.
+A new seal is opened again before it replaces anything, and compared with what the disk gives back after that. A
+credential that has provisioned the device stays until the new one has done so too; until then the new one is a
+candidate, see `dpsd.provisioning.candidate`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from dpsd.text import printable
 
 
 class Sealed(NamedTuple):
-    """path: where it is, `places.candidate` where it is to be tried first. passed: why stronger sources were not
-    taken, by source."""
+    """A new seal. path: `places.candidate` if it is to be tried first. passed: by source, why it was passed over."""
 
     path: str
     header: Header
@@ -41,9 +40,9 @@ class Sealed(NamedTuple):
 
 
 def seal(places: Places, material: Material, source: str | None = None, *, beside: bool = False) -> Sealed:
-    """Seal a credential, by the strongest key source there is unless one is named.
+    """Seal a credential by the named key source, or else by the strongest one that works.
 
-    beside: as a candidate wherever there is an assignment, since the settings that it comes with may wait, too.
+    beside: as a candidate whenever there is an assignment, since the settings that come with it may have to wait.
     Raises Problem `not-permitted`, `credential-*`, `key-*`, `firmware-*`, `state-unwritable`, `state-locked`.
     """
     if not _may_ask_sources(places):
@@ -54,7 +53,7 @@ def seal(places: Places, material: Material, source: str | None = None, *, besid
     present = _read_present_source(places)
     with _act_as_keys_owner(places):
         chosen, passed = _choose_source(places, source)
-        if present in passed:
+        if present in passed:  # a weaker source takes the present one's place only when it is named
             raise passed[present].amend(hint=f"{passed[present].hint}; or name a weaker one: --source {chosen}")
         header, data = _render_seal(places, material, chosen, fingerprint)
         unseal(data, "the new seal", places)
@@ -67,7 +66,7 @@ def seal(places: Places, material: Material, source: str | None = None, *, besid
 
 
 def reseal(places: Places, source: str | None = None) -> Sealed:
-    """Seal the present credential anew, with no plaintext on the disk; raises as `seal`, and Problem `seal-*`."""
+    """Seal the present credential again, without plaintext on the disk; raises as `seal`, and Problem `seal-*`."""
     data = _load_seal(places.sealed, places)
     with _act_as_keys_owner(places):
         present = unseal(data, places.sealed, places).credential
@@ -76,8 +75,8 @@ def reseal(places: Places, source: str | None = None) -> Sealed:
 
 
 def forget_keys(places: Places) -> Iterator[str]:
-    """Remove the secrets that nothing is sealed by any more, and yield each path; raises Problem `state-unwritable`."""
-    with as_owner(places), exchanging(places):  # or a candidate that is promoted now is seen in neither place
+    """Remove the key sources' secrets that no seal needs, and yield each path; raises Problem `state-unwritable`."""
+    with as_owner(places), exchanging(places):  # without this lock, a candidate promoted now would be seen nowhere
         texts = [load(path, SIZE_LIMIT) for path in (places.sealed, places.candidate)]
         others = [*list_kept_aside(places.sealed), *list_kept_aside(places.candidate)]
     try:
@@ -93,7 +92,7 @@ def forget_keys(places: Places) -> Iterator[str]:
 
 
 def open_seals(places: Places) -> Iterator[tuple[str, Unsealed]]:
-    """Open what is sealed, by the key source and by the daemon's way to it, and yield the path with what it is.
+    """Open each seal by its key source, and in the daemon's way as well, and yield its path and contents.
 
     Raises Problem `not-permitted`, `seal-*`, `key-*`, `firmware-*`, `credential-*`.
     """
@@ -111,7 +110,7 @@ def open_seals(places: Places) -> Iterator[tuple[str, Unsealed]]:
 
 
 def discard_candidate(places: Places) -> str:
-    """Drop a candidate; return what it was, in words. Raises Problem `not-permitted`, `state-unwritable`."""
+    """Drop the candidate; return what it was, in words. Raises Problem `not-permitted`, `state-unwritable`."""
     if not is_owner(places):
         raise Problem("not-permitted", "only root may drop what waits to be tried")
     with as_owner(places):
@@ -120,21 +119,18 @@ def discard_candidate(places: Places) -> str:
 
 
 def _load_seal(path: str, places: Places) -> bytes:
-    """Read a seal as the daemon would: its folder is the daemon's, and may lead anywhere."""
-    with as_owner(places):
+    with as_owner(places):  # the folder is the daemon's, whose user can let it lead anywhere
         return load_seal(path)
 
 
 def _may_ask_sources(places: Places) -> bool:
-    """Tell whether this process may ask key sources itself."""
+    """Tell whether this process may ask the key sources itself."""
     return os.geteuid() == 0 if places.of_device else is_owner(places)
 
 
 def _choose_source(places: Places, source: str | None) -> tuple[str, dict[str, Problem]]:
-    """Return the source, ready to be asked, and what is wrong with those before it.
-
-    What belongs to the device as a whole is not used for a state that somebody made by hand, unless it is named.
-    """
+    """Return the source to seal by, and the Problems of the sources that were tried before it."""
+    # Sources that belong to the device as a whole are not used for somebody's own state directory, unless named.
     passed: dict[str, Problem] = {}
     *stronger, last = (source,) if source is not None else SOURCES if places.of_device else SOURCES[-1:]
     for one in stronger:
@@ -149,7 +145,7 @@ def _choose_source(places: Places, source: str | None) -> tuple[str, dict[str, P
 
 
 def _read_present_source(places: Places) -> str | None:
-    """Return by what the present credential is sealed: nothing weaker takes its place without being asked for."""
+    """Return the key source of the present seal, None without one."""
     with as_owner(places):
         try:
             return parse_seal(load(places.sealed, SIZE_LIMIT) or b"").header.source
@@ -171,5 +167,5 @@ def _render_seal(places: Places, material: Material, source: str, fingerprint: s
 
 
 def _act_as_keys_owner(places: Places) -> AbstractContextManager[None]:
-    """The device's key sources are root's; others belong to whom the state belongs to."""
+    """Become the owner of the key sources: root for the device's, else the owner of the state directory."""
     return nullcontext() if places.of_device else as_owner(places)
