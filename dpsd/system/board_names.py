@@ -1,4 +1,4 @@
-"""What this board is called by its firmware, its system and its network: values for a registration id."""
+"""The names of this board in its firmware, system and network, which can be part of a registration id."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dpsd.system.machine_id import read_machine_id
 from dpsd.text import printable
 
 DEFAULT_NAMES = frozenset({"raspberrypi", "localhost", "debian", "(none)", ""})
-"""Host names that every image of a kind has."""
+"""Host names that all systems made from one image have."""
 
 
 def read_board_name(name: str, argument: str) -> str:
-    """Return what `{name}` or `{name:argument}` stands for.
+    """Return the value of `{name}` or `{name:argument}`.
 
-    Raises Problem `registration-id-unavailable` where this board has no such name, `interface-missing` while the
+    Raises Problem `registration-id-unavailable` if this board has no such name, and `interface-missing` while the
     network interface is not there yet.
     """
     return _SOURCES[name](argument)
@@ -53,23 +53,22 @@ def _read_hostname(_: str) -> str:
 
 
 def _read_mac(argument: str) -> str:
-    """Return the hardware address of an interface, without colons; of the only one where none is named."""
+    """Return the hardware address of an interface, without colons. argument: its name; empty for the only one."""
     interface = argument or _find_only_interface()
     if not has_interface(interface):
         raise Problem("interface-missing", f"there is no network interface {printable(interface)}")
     address = read_hardware_address(interface)
     if address is None:
-        said = f"{{mac}}: {printable(interface)} has no hardware address that outlasts a reboot"
-        raise _make_unavailable(said, "{mac:INTERFACE} of another one, or {serial}")
+        said = f"{{mac}}: {printable(interface)} has no hardware address that survives a reboot"
+        raise _make_unavailable(said, "{mac:INTERFACE} of another interface, or {serial}")
     return address
 
 
 def _find_only_interface() -> str:
-    """Which of several is there first differs from boot to boot, so that none is chosen."""
     found = list_hardware_interfaces()
     if not found:
         raise Problem("interface-missing", "there is no network interface yet")
-    if len(found) > 1:
+    if len(found) > 1:  # not the first one, since that may be another at the next boot
         said = f"{{mac}}: there are several network interfaces: {printable(' '.join(found))}"
         raise _make_unavailable(said, f"{{mac:{printable(found[0])}}}")
     return found[0]
@@ -90,13 +89,13 @@ _SOURCES: dict[str, Callable[[str], str]] = {
 _SIOCETHTOOL = 0x8946
 _GET_PERMANENT = 0x20
 _NAME_AND_POINTER = "16sP16x"
-"""struct ifreq, as large as on any architecture."""
+"""struct ifreq, in the largest form that an architecture has."""
 _LASTING = frozenset({"0", "3"})
-"""addr_assign_type: of the hardware, or set by somebody; the others are random or of another interface."""
+"""Values of addr_assign_type: the hardware's, or set by somebody; others are random or another interface's."""
 
 
 def list_hardware_interfaces() -> list[str]:
-    """Return the names of the interfaces that are a piece of hardware."""
+    """Return the names of the network interfaces that are hardware."""
     try:
         return sorted(name for name in os.listdir(INTERFACES) if os.path.exists(f"{INTERFACES}/{name}/device"))
     except OSError:
@@ -104,19 +103,18 @@ def list_hardware_interfaces() -> list[str]:
 
 
 def has_interface(interface: str) -> bool:
-    """Tell whether there is an interface of this name."""
+    """Tell whether there is a network interface of this name."""
     return os.path.exists(f"{INTERFACES}/{interface}/address")
 
 
-# The permanent address where the driver knows it: NetworkManager lets Wi-Fi search under random addresses, and sysfs
-# shows the address of the moment.
 def read_hardware_address(interface: str) -> str | None:
-    """Return 12 lower-case hex digits; None for an interface without an address that outlasts a reboot."""
+    """Return 12 lower-case hex digits; None for an interface without an address that survives a reboot."""
+    # The driver's first: sysfs shows the address of the moment, and NetworkManager scans for Wi-Fi under random ones.
     return _read_permanent_address(interface) or _read_given_address(interface)
 
 
 def _read_permanent_address(interface: str) -> str | None:
-    """Ask the driver (ETHTOOL_GPERMADDR); an interface without hardware has zeros."""
+    """Return the driver's permanent address (ETHTOOL_GPERMADDR); None for an interface without hardware."""
     reply = array.array("B", struct.pack("II32x", _GET_PERMANENT, 32))
     request = struct.pack(_NAME_AND_POINTER, os.fsencode(interface), reply.buffer_info()[0])
     try:

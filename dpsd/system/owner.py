@@ -1,7 +1,7 @@
 """Acting as the owner of the state directory.
 
-What root does by hand must leave files that the daemon can read and replace, and must meet the same permissions as the
-daemon, so that "it works in the foreground" means something.
+What root does by hand must leave files that the daemon can read and replace. It must also meet the permissions that the
+daemon meets, so that "it works in the foreground" means something.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dpsd.system.process import run_in_child
 
 
 def become_owner(places: Places) -> None:
-    """Become the state directory's owner, for good, if this is root and the directory exists."""
+    """Become the state directory's owner for good, if this is root and the directory exists."""
     if os.geteuid() != 0:
         return
     try:
@@ -31,7 +31,7 @@ def become_owner(places: Places) -> None:
 
 @contextlib.contextmanager
 def as_owner(places: Places) -> Iterator[None]:
-    """Be the state directory's owner inside of the `with` block, if this is root and the directory exists."""
+    """Act as the state directory's owner in the `with` block, if this is root and the directory exists."""
     try:
         owner = os.stat(places.state)
     except OSError:
@@ -52,7 +52,10 @@ def as_owner(places: Places) -> Iterator[None]:
 
 
 def run_as_owner(places: Places, task: Callable[[], bytes]) -> bytes:
-    """Do `task` in a process that becomes the state directory's owner for good; return what it returns, if it does."""
+    """Run `task` in a child that becomes the state directory's owner for good.
+
+    Return what the task returns, empty if it fails.
+    """
 
     def task_as_owner() -> bytes:
         become_owner(places)
@@ -62,7 +65,7 @@ def run_as_owner(places: Places, task: Callable[[], bytes]) -> bytes:
 
 
 def is_owner(places: Places) -> bool:
-    """Tell whether this process may do with the state directory what it likes."""
+    """Tell whether this process is root or the state directory's owner."""
     try:
         return os.geteuid() in (0, os.stat(places.state).st_uid)
     except OSError:

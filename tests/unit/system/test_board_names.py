@@ -82,7 +82,7 @@ def test_an_interface_without_hardware_has_no_permanent_address() -> None:
     command = ["unshare", "--net", "--mount", "sh", "-c", f"mount -t sysfs sysfs /sys && {script}"]
     ran = subprocess.run([*command, sys.executable, PRINT_MAC], cwd=CHECKOUT, capture_output=True, text=True)
     assert ran.stdout == "02000000000a\n"
-    assert "v1 has no hardware address that outlasts a reboot" in ran.stderr
+    assert "v1 has no hardware address that survives a reboot" in ran.stderr
 
 
 @pytest.mark.parametrize("text", ["", "uninitialized", "0" * 32, "a" * 31, "Z" * 32])
