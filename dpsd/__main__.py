@@ -59,12 +59,12 @@ def _help() -> str:
 def _daemon(places: Places) -> int:
     from dpsd.daemon.supervisor import Supervisor
     from dpsd.system.notify import Notifier
-    from dpsd.system.owner import act_as_owner
+    from dpsd.system.owner import become_owner
     from dpsd.system.process import forbid_core_dumps
 
     os.umask(0o077)
     forbid_core_dumps()
-    act_as_owner(places)
+    become_owner(places)
     worker = ["attempt", "--state-dir", places.state, "--runtime-dir", places.runtime]
     if places.configuration != CONFIGURATION:
         worker += ["--config", *places.configuration]

@@ -1,10 +1,10 @@
-"""Everything that can go wrong, named.
+"""Names for everything that can go wrong.
 
 There is one exception, `Problem`. What differs between problems is data: `PROBLEMS` gives each code its retry class,
-its exit status and the next thing a person should do. A problem's sentence says what happened this time; whatever in
-it came from outside has gone through `dpsd.text.printable`.
+its exit status and the next thing a person should do. A problem's sentence says what happened this time; text in it
+that came from outside has gone through `dpsd.text.printable`.
 
-Any other exception that reaches the door is a bug, and exits with `EXIT_BUG`.
+Any other exception that reaches `main` is a bug, and the program exits with `EXIT_BUG`.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ EXIT_CONFIGURATION = 78
 
 
 class Retry(enum.Enum):
-    """What a problem asks of the retry policy (`dpsd.protocol.retry`)."""
+    """The class of a problem, by which `dpsd.protocol.retry` chooses the next attempt."""
 
     NETWORK = "network"
     """Nothing was decided about this device: try again soon."""
     SERVICE = "service"
-    """The service answered that it cannot now: its retry-after wins."""
+    """The service answered that it cannot help now: its retry-after wins."""
     THROTTLED = "throttled"
-    """The service has too much to do for all devices together: its retry-after wins, and the fleet spreads."""
+    """The service has too many devices at once: its retry-after wins, and the fleet spreads its attempts."""
     REFUSED = "refused"
-    """The service or the fleet's owner said no: only slowly again."""
+    """The service or the fleet's owner said no: try again, but rarely."""
     CLOCK = "clock"
-    """The board's clock is wrong or not known to be right: again when it changes, or soon."""
+    """The board's clock is wrong or not known to be right: try again when it changes, or soon."""
     CONFIGURATION = "configuration"
-    """Wrong on this device: wait until a watched file changes."""
+    """Something on this device is wrong: wait until a watched file changes."""
 
 
 class Kind(NamedTuple):
-    """What all problems of one code have in common."""
+    """What all problems of one code share."""
 
     retry: Retry
     exit_status: int
@@ -79,7 +79,7 @@ PROBLEMS: dict[str, Kind] = {
     "configuration-insecure": _local("let only root write the configuration and the folders above it"),
     "credential-missing": _local("put the file in place, or correct its path in the configuration"),
     "credential-insecure": _local("let only its owner, root or the dpsd user, read the file"),
-    "credential-invalid": _local("replace the file by one in the format that dpsd.toml(5) describes"),
+    "credential-invalid": _local("replace the file with one in the format that dpsd.toml(5) describes"),
     "credential-encrypted": _local("store the key without a passphrase: openssl pkey -in OLD -out NEW"),
     "credential-mismatch": _local("put the private key that belongs to the certificate in place"),
     "token-missing": _network("plug the token in; to see which are there: pkcs11-tool --module MODULE --list-slots"),
@@ -87,7 +87,7 @@ PROBLEMS: dict[str, Kind] = {
         "install the module and pkcs11-provider (Debian 12: from backports), then: sudo dpsctl reprovision"
     ),
     "token-pin-refused": _local(
-        "mend pin_file; to try a PIN by hand: pkcs11-tool --module MODULE --login --list-objects"
+        "correct pin_file; to try a PIN by hand: pkcs11-tool --module MODULE --login --list-objects"
     ),
     "token-pin-locked": _local("unlock the token with the tool of its maker, then put the new PIN into pin_file"),
     "token-key-missing": _local(
@@ -97,21 +97,17 @@ PROBLEMS: dict[str, Kind] = {
     "firmware-missing": _local("install the command: apt-get install rpifwcrypto; or set credential.firmware_command"),
     "firmware-not-permitted": _local("let dpsd.service reach the firmware: see dpsd.toml(5), A key in the firmware"),
     "firmware-key-missing": _local("see which key there is: sudo rpi-fw-crypto get-key-status 1"),
-    "firmware-failed": _network("see what it says by hand: sudo rpi-fw-crypto get-key-status 1"),
+    "firmware-failed": _network("see what it says when run by hand: sudo rpi-fw-crypto get-key-status 1"),
     "seal-missing": _local(f"seal a credential on this device: {_SEAL}"),
     "seal-damaged": _local(f"seal the credential again: {_SEAL}"),
     "seal-newer": _local(f"install the version of dpsd that wrote it, or seal the credential again: {_SEAL}"),
     "seal-other-board": _local(
-        "put the card back into its board; or start over on this one: sudo systemctl stop dpsd, "
-        "sudo dpsctl reset --credential --yes, and seal a credential of its own"
+        "put the card back into its board; or start over on this board: sudo systemctl stop dpsd, "
+        "sudo dpsctl reset --credential --yes, and seal a credential for it"
     ),
-    "key-source-missing": _local(
-        f"bring it back, then: sudo dpsctl reprovision; or seal the credential again: {_SEAL}"
-    ),
-    "key-source-changed": _local(
-        f"bring it back, then: sudo dpsctl reprovision; or seal the credential again: {_SEAL}"
-    ),
-    "key-source-failed": _network(f"mend what it says; or seal the credential again: {_SEAL}"),
+    "key-source-missing": _local(f"restore it, then: sudo dpsctl reprovision; or seal the credential again: {_SEAL}"),
+    "key-source-changed": _local(f"restore it, then: sudo dpsctl reprovision; or seal the credential again: {_SEAL}"),
+    "key-source-failed": _network(f"fix what it reports; or seal the credential again: {_SEAL}"),
     "key-helper-unreachable": _network("see why it does not answer: systemctl status dpsd-keys.socket"),
     "certificate-not-yet-valid": _network("check the board's clock; if it is right, check the certificate's dates"),
     "certificate-expired": Kind(
@@ -125,14 +121,14 @@ PROBLEMS: dict[str, Kind] = {
     "registration-id-unavailable": _local("use another value in dps.registration_id; see dpsd.toml(5)"),
     "registration-id-mismatch": _local("set dps.registration_id to the certificate's CN, or leave it out"),
     "release-not-in-memory": _local(
-        "have the runtime directory on tmpfs, or turn outputs.release_private_key and outputs.connection_string off"
+        "put the runtime directory on tmpfs, or turn outputs.release_private_key and outputs.connection_string off"
     ),
     "payload-invalid": _local("make the payload a JSON object of at most 64 KiB"),
     "board-changed": _local("put the card back into its board, or set board.clone_guard to reprovision"),
     "fleet-spread": _service("wait, or set fleet.window and fleet.volatile_window", EXIT_LATER),
     # An import bundle.
     "bundle-missing": _local("name a folder, .tar, .tar.gz or .zip with the files that dpsctl(1), import, lists"),
-    "bundle-invalid": _local("make the bundle anew, of the files that dpsctl(1), import, lists and no other"),
+    "bundle-invalid": _local("make the bundle again, only of the files that dpsctl(1), import, lists"),
     "bundle-not-signed": _local("leave the named settings out, or sign the bundle and set import.fleet_key_file"),
     "bundle-signature-invalid": _local("sign the bundle again with the fleet's key; see /usr/share/doc/dpsd/import.md"),
     "bundle-overridden": _local("remove the named setting from that file, or from the bundle"),
@@ -156,9 +152,9 @@ PROBLEMS: dict[str, Kind] = {
     "proxy-unauthorized": _refused("check the user in network.proxy and the file network.proxy_password_file"),
     "connection-refused": _network(_PORT),
     "connection-failed": _network("check the network, its route, and the firewall"),
-    "connection-lost": _network("nothing to do if it passes; else check the link and the firewall's idle limits"),
+    "connection-lost": _network("nothing to do if it passes; otherwise check the link and the firewall's idle limits"),
     "no-answer": _network(_PORT),
-    "intercepted": _network("let the firewall or portal pass this host untouched; else check network.trusted_roots"),
+    "intercepted": _network("let the firewall or portal pass this host untouched, or check network.trusted_roots"),
     "tls-wrong-name": _network("check dps.global_endpoint, and for a captive portal or a firewall inspecting TLS"),
     "tls-certificate-dates": _network("check the board's clock; the server's certificate is outside its dates"),
     "tls-alert": _network("see which alert it is; check the device certificate, and what filters TLS in between"),
@@ -175,19 +171,19 @@ PROBLEMS: dict[str, Kind] = {
     "dps-bad-request": _refused("check the registration id and the payload against the enrollment"),
     "dps-disabled": _refused("enable the enrollment of this device, or retire the device"),
     "dps-failed": _refused("check the enrollment's allocation policy and its linked IoT Hubs"),
-    "dps-conflict": _service("wait; if it stays, look for a second device with the same registration id"),
+    "dps-conflict": _service("wait; if it lasts, look for a second device with the same registration id"),
     "dps-assigning": _service("wait: DPS is still assigning an IoT Hub", EXIT_LATER),
     "dps-throttled": Kind(
         Retry.THROTTLED, EXIT_LATER, "wait: the service limits registrations for all devices together"
     ),
-    "dps-unavailable": _service("wait: the service reports a fault of its own"),
-    "dps-reply-invalid": _service("report it with the journal's lines if it stays"),
+    "dps-unavailable": _service("wait: the service reports an error of its own"),
+    "dps-reply-invalid": _service("if it lasts, report it with the journal's lines"),
     "assignment-invalid": _refused("check the IoT Hub linked to the enrollment and the device id it sets"),
     "assignment-not-allowed": _refused("check hub.allow in the configuration and the enrollment's IoT Hubs"),
-    # What the IoT Hub says of the assigned connection.
+    # What the IoT Hub says about the device.
     "hub-refused": _refused("check the device in the hub; after hub.reprovision_after it registers again"),
     "hub-unavailable": _service("wait: the IoT Hub says it is unavailable"),
-    # This device's own house.
+    # dpsd itself, and dpsctl.
     "state-unwritable": _network("check that the state directory's disk has room and is writable"),
     "state-locked": Kind(Retry.NETWORK, EXIT_LATER, "another dpsd or dpsctl holds the state directory: let it finish"),
     "state-unreadable": _local("look at the named file; move it away to start over"),
@@ -201,18 +197,17 @@ PROBLEMS: dict[str, Kind] = {
 }
 
 ONE_TRY = frozenset({"token-pin-refused", "token-pin-locked"})
-"""Codes after which only a changed file leads to another attempt: each wrong PIN brings a token nearer to its lock."""
+"""Codes after which only a changed file starts another attempt: each wrong PIN brings a token nearer to its lock."""
 NOT_FAILED = frozenset({"clock-not-synchronized", "fleet-spread"})
-"""Codes that say why an attempt waits before its first packet: nothing has failed."""
+"""Codes of an attempt that waits before its first packet: nothing has failed."""
 
 
 class Problem(Exception):  # noqa: N818 - not an error of the program but something for a person to act on
-    """Something a person can act on.
+    """Something that a person can act on.
 
-    code: a key of `PROBLEMS`. sentence: what happened, one line. hint: the next thing to do, where the code's own
-    is not exact enough. retry_after: seconds the service asked for. also: further
-    sentences of the same kind, when several things are wrong at once. window: seconds over which the owner spreads
-    the fleet, where that matters.
+    code: a key of `PROBLEMS`. sentence: what happened, in one line. hint: the next thing to do, if the code's own hint
+    is not exact enough. retry_after: seconds that the service asked for. also: more sentences, when several things are
+    wrong at once. window: seconds over which the owner spreads the fleet.
     """
 
     def __init__(
@@ -234,8 +229,8 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
         self.also = also
         self.window = window
 
-    def amended(self, sentence: str | None = None, *, hint: str | None = None, window: float | None = None) -> Problem:
-        """Return the same problem, known better."""
+    def amend(self, sentence: str | None = None, *, hint: str | None = None, window: float | None = None) -> Problem:
+        """Return a copy with another sentence, hint or window (seconds)."""
         return Problem(
             self.code,
             self.sentence if sentence is None else sentence,
@@ -250,7 +245,7 @@ class Problem(Exception):  # noqa: N818 - not an error of the program but someth
 
 
 def encode_problem(problem: Problem) -> dict[str, Any]:
-    """Return the problem as JSON values: what --json prints, what status.json and the worker's pipe carry."""
+    """Return the problem as JSON values, for --json, status.json and the worker's pipe."""
     return {
         "code": problem.code,
         "sentence": problem.sentence,
@@ -264,4 +259,4 @@ def encode_problem(problem: Problem) -> dict[str, Any]:
 
 
 class ProtocolError(ValueError):
-    """Bytes from the network that the protocol does not allow; becomes the problem `dps-reply-invalid`."""
+    """The network sent bytes that the protocol does not allow; this becomes the problem `dps-reply-invalid`."""

@@ -1,4 +1,4 @@
-"""What cannot be printed: its repr, str and format are a fixed word."""
+"""Values that cannot be printed: their repr, str and format are a fixed word."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ HIDDEN = "<secret>"
 
 
 class Hidden:
-    """What cannot be printed or copied out of its process."""
+    """A value that cannot be printed or copied out of its process."""
 
     __slots__ = ()
 
@@ -20,12 +20,12 @@ class Hidden:
     def __format__(self, spec: str) -> str:
         return HIDDEN
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> str:  # pickle and copy call this
         raise TypeError("a secret cannot be copied out of its process")
 
 
 class Secret(Hidden):
-    """Bytes that are shown to nobody but who asks to `reveal` them; compared in constant time."""
+    """Bytes that only `reveal` shows; they are compared in constant time."""
 
     __slots__ = ("_value",)
 

@@ -1,6 +1,6 @@
-"""Typed getters over parsed JSON or TOML.
+"""Typed access to parsed JSON or TOML.
 
-A `Table` knows where it stands, so that an error names the dotted path of the value that is wrong.
+A `Table` knows its place in the document, so that an error names the dotted path of the wrong value.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ T = TypeVar("T")
 N = TypeVar("N", bound="tuple[Any, ...]")
 """A NamedTuple."""
 
-
+# Python can read a deeper text than it can write again or show, since those calls may begin deeper on the stack.
 DEPTH_LIMIT = 64
-"""Levels of a JSON text; what is deeper can be read but perhaps not written again, or shown, deeper on the stack."""
+"""Levels of a JSON text."""
 
 NUMBER_LIMIT = 1e15
-"""What a number may come to that is calculated with: JSON has infinity, and integers that no float can hold."""
+"""The largest number to calculate with: JSON has infinity, and integers that no float can hold."""
 
 
 class ShapeError(ValueError):
@@ -27,83 +27,95 @@ class ShapeError(ValueError):
 
 
 class Table:
-    """A JSON object or TOML table, read key by key; every getter raises ShapeError."""
+    """A JSON object or TOML table, read key by key.
+
+    Each getter raises ShapeError for a value of another type. An optional one returns None for a missing or null value.
+    """
 
     def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
         self.values = values
         self.path = path
 
     def string(self, key: str) -> str:
-        return _typed(self._required(key), str, "a string", self._dotted(key))
+        """Return the string under `key`, which must be there."""
+        return _expect(self._require(key), str, "a string", self._path(key))
 
     def optional_string(self, key: str) -> str | None:
+        """Return the string under `key`, or None."""
         return None if self.values.get(key) is None else self.string(key)
 
     def integer(self, key: str) -> int:
-        return _typed(self._required(key), int, "an integer", self._dotted(key))
+        """Return the integer under `key`, which must be there; a boolean is not one."""
+        return _expect(self._require(key), int, "an integer", self._path(key))
 
     def optional_integer(self, key: str) -> int | None:
+        """Return the integer under `key`, or None."""
         return None if self.values.get(key) is None else self.integer(key)
 
     def number(self, key: str) -> float:
-        value = self._required(key)
+        """Return the number under `key`, at most `NUMBER_LIMIT` either way."""
+        value = self._require(key)
         number = value if isinstance(value, float) else self.integer(key)
-        if not abs(number) <= NUMBER_LIMIT:
-            raise ShapeError(f"{self._dotted(key)}: expected a number within {NUMBER_LIMIT:.0e}")
+        if not abs(number) <= NUMBER_LIMIT:  # written so that NaN is refused as well
+            raise ShapeError(f"{self._path(key)}: expected a number within {NUMBER_LIMIT:.0e}")
         return number
 
     def optional_number(self, key: str) -> float | None:
         return None if self.values.get(key) is None else self.number(key)
 
     def boolean(self, key: str) -> bool:
-        return _typed(self._required(key), bool, "a boolean", self._dotted(key))
+        return _expect(self._require(key), bool, "a boolean", self._path(key))
 
     def optional_boolean(self, key: str) -> bool | None:
+        """Return the boolean under `key`, or None."""
         return None if self.values.get(key) is None else self.boolean(key)
 
     def table(self, key: str) -> Table:
-        return Table(_typed(self._required(key), dict, "an object", self._dotted(key)), self._dotted(key))
+        """Return the object under `key`, which must be there."""
+        return Table(_expect(self._require(key), dict, "an object", self._path(key)), self._path(key))
 
     def optional_table(self, key: str) -> Table | None:
+        """Return the object under `key`, or None."""
         return None if self.values.get(key) is None else self.table(key)
 
     def list(self, key: str) -> list[Any]:
-        return _typed(self._required(key), list, "a list", self._dotted(key))
+        """Return the list under `key`, which must be there; its items are of any type."""
+        return _expect(self._require(key), list, "a list", self._path(key))
 
     def tables(self, key: str) -> Iterator[Table]:
-        """Yield the objects of a list; a missing list is empty."""
+        """Yield the objects of the list under `key`; a missing list counts as empty."""
         for index, value in enumerate(self.list(key) if self.values.get(key) is not None else ()):
-            path = f"{self._dotted(key)}[{index}]"
-            yield Table(_typed(value, dict, "an object", path), path)
+            path = f"{self._path(key)}[{index}]"
+            yield Table(_expect(value, dict, "an object", path), path)
 
     def strings(self) -> dict[str, str]:
         """Return the values, each of which is a string."""
         return {key: self.string(key) for key in self.values}
 
     def check_names(self, known: Collection[str]) -> None:
-        """Raise ShapeError for the first name that is not known."""
+        """Raise ShapeError for the first name that is not in `known`."""
         for name in self.values:
             if name not in known:
-                raise ShapeError(f"{self._dotted(name)}: is not known here")
+                raise ShapeError(f"{self._path(name)}: is not known here")
 
-    def _required(self, key: str) -> Any:
+    def _require(self, key: str) -> Any:
         if key not in self.values:
-            raise ShapeError(f"{self._dotted(key)}: is missing")
+            raise ShapeError(f"{self._path(key)}: is missing")
         return self.values[key]
 
-    def _dotted(self, key: str) -> str:
+    def _path(self, key: str) -> str:
         return f"{self.path}.{key}" if self.path else key
 
 
 def parse_object(text: str | bytes, path: str = "") -> Table:
-    """Parse a JSON object; anything else, however deep or odd, raises ShapeError."""
+    """Parse a JSON object. path: the object's name in errors. Any other text raises ShapeError."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ShapeError(f"{path or 'value'}: is not JSON ({type(error).__name__})") from None
     if is_deeper(value, DEPTH_LIMIT):
         raise ShapeError(f"{path or 'value'}: has more than {DEPTH_LIMIT} levels")
-    return Table(_typed(value, dict, "an object", path or "value"), path)
+    return Table(_expect(value, dict, "an object", path or "value"), path)
 
 
 def read_fields(kind: type[N], table: Table) -> N:
@@ -138,8 +150,8 @@ _GETTERS: dict[str, Callable[[Table, str], Any]] = {
 
 
 def is_deeper(value: Any, levels: int) -> bool:
-    """Tell whether objects and lists stand in each other in more than `levels`, without going down on the stack."""
-    layer = [value]
+    """Tell whether objects and lists are nested in more than `levels`."""
+    layer = [value]  # level by level, since recursion could use up the stack
     for _ in range(levels):
         layer = [inner for outer in layer for inner in _members(outer)]
     return any(isinstance(one, (dict, list)) for one in layer)
@@ -151,12 +163,12 @@ def _members(value: Any) -> Collection[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _typed(value: Any, expected: type[T], noun: str, path: str) -> T:
+def _expect(value: Any, expected: type[T], noun: str, path: str) -> T:
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is int):
-        raise ShapeError(f"{path}: expected {noun}, found {_noun(value)}")
+        raise ShapeError(f"{path}: expected {noun}, found {_name_type(value)}")
     return value
 
 
-def _noun(value: object) -> str:
+def _name_type(value: object) -> str:
     names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "a boolean", "NoneType": "null"}
     return names.get(type(value).__name__, f"{type(value).__name__}")

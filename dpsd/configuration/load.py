@@ -35,7 +35,7 @@ def check_roots(trusted_roots: str, configuration: tuple[str, ...], observer: Ob
     try:
         check_writers(observer.by_stat(trusted_roots), writers(configuration))
     except Problem as problem:
-        raise problem.amended(f"network.trusted_roots: {problem.sentence}") from None
+        raise problem.amend(f"network.trusted_roots: {problem.sentence}") from None
 
 
 def load_payload(dps: Dps, observer: Observer) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ from dpsd.configuration.settings import (
 from dpsd.configuration.stores import RELEASES, STORES
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import check_template
-from dpsd.text import nearest, printable
+from dpsd.text import printable, suggest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -175,7 +175,7 @@ def _tables() -> set[str]:
 def _unknown_table(name: str) -> str:
     if name in _tables():
         return f"expected a table, written [{name}]"
-    return f"is not a known table{_suggestion(name) or nearest(name, sorted(_tables()))}"
+    return f"is not a known table{_suggestion(name) or suggest(name, sorted(_tables()))}"
 
 
 def _suggestion(name: str) -> str:

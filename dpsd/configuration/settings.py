@@ -17,7 +17,7 @@ from dpsd.protocol.assignment import PAYLOAD_DEPTH
 from dpsd.protocol.identifiers import DPS_PORT, HOST_NAME_LIMIT, Endpoint, is_id_scope, parse_endpoint
 from dpsd.protocol.transports import AUTO, MQTT, WEBSOCKET
 from dpsd.shape import is_deeper
-from dpsd.text import nearest, printable
+from dpsd.text import printable, suggest
 
 PAYLOAD_LIMIT = 64 * 1024
 """Bytes of the largest payload, so that the register message stays below DPS's 96 KB."""
@@ -193,7 +193,7 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         text = _text(value)
         if text not in allowed:
-            raise ValueError(f"'{printable(text)}' is not one of {_or(allowed)}{nearest(text, allowed)}")
+            raise ValueError(f"'{printable(text)}' is not one of {_or(allowed)}{suggest(text, allowed)}")
         return text
 
     return check

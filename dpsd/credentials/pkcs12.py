@@ -12,7 +12,7 @@ from dpsd.credentials.credential import Material
 from dpsd.errors import Problem
 from dpsd.keys.seal import parse_body, render_body
 from dpsd.secret import Secret
-from dpsd.system.process import in_child
+from dpsd.system.process import run_in_child
 from dpsd.text import printable
 
 TIME_LIMIT = 20
@@ -27,7 +27,7 @@ def parse_in_time(data: bytes, passphrase: bytes | None, path: str, limit: float
         signal.setitimer(signal.ITIMER_REAL, limit)
         return render_body(_parts(data, passphrase, path))
 
-    body, wrong = in_child(deed), f"{printable(path)} takes more than {limit} s to be opened"
+    body, wrong = run_in_child(deed), f"{printable(path)} takes more than {limit} s to be opened"
     parts = parse_body(body) if body else {"wrong": wrong.encode()}
     if "wrong" in parts:
         raise Problem("credential-invalid", parts["wrong"].decode())

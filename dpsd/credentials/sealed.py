@@ -11,16 +11,16 @@ from dpsd.credentials.credential import Credential, Material, opener
 from dpsd.credentials.material import open_material
 from dpsd.errors import Problem
 from dpsd.keys.cipher import decrypt
-from dpsd.keys.client import ask
+from dpsd.keys.client import ask_service
 from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
 from dpsd.keys.seal import NONCE_SIZE, SIZE_LIMIT, Header, NewerSealError, Seal, parse_body, parse_seal
-from dpsd.keys.sources import derive
+from dpsd.keys.sources import derive_secret
 from dpsd.secret import Secret
 from dpsd.shape import ShapeError
 from dpsd.state.connection import Authentication
 from dpsd.state.places import Places
 from dpsd.state.record import same_board
-from dpsd.system.board import serial_number
+from dpsd.system.board import read_serial
 from dpsd.system.files import load
 from dpsd.text import printable
 
@@ -67,9 +67,9 @@ def _is_absent(path: str) -> bool:
 
 def unseal(data: bytes, path: str, places: Places) -> Unsealed:
     """Return header and credential of a sealed file's bytes; path: for messages. Raises as `open_sealed`."""
-    seal, shown = judge(data, path), printable(path)
+    seal, shown = parse_own_seal(data, path), printable(path)
     header = seal.header
-    secret, key = derived(header.source, header.salt, places)
+    secret, key = derive_seal_secret(header.source, header.salt, places)
     if key.hex() != header.key:
         raise Problem("key-source-changed", f"{shown}: {header.source} has another key than it was sealed with")
     try:
@@ -85,7 +85,7 @@ def unseal(data: bytes, path: str, places: Places) -> Unsealed:
     return Unsealed(header, credential)
 
 
-def judge(data: bytes, path: str) -> Seal:
+def parse_own_seal(data: bytes, path: str) -> Seal:
     """Return a file's parts where it can be one of this board; raises Problem `seal-*`."""
     shown = printable(path)
     try:
@@ -94,7 +94,7 @@ def judge(data: bytes, path: str) -> Seal:
         raise Problem("seal-newer", f"{shown}: {error}") from None
     except ShapeError as error:
         raise Problem("seal-damaged", f"{shown}: {printable(error)}") from None
-    header, board = seal.header, serial_number()
+    header, board = seal.header, read_serial()
     if header.source not in SOURCES or (len(header.salt), len(header.nonce)) != (SALT_SIZE, NONCE_SIZE):
         raise Problem("seal-damaged", f"{shown}: its header has an odd source, salt or nonce")
     if not same_board(header.board, board):
@@ -103,11 +103,11 @@ def judge(data: bytes, path: str) -> Seal:
     return seal
 
 
-def derived(source: str, salt: bytes, places: Places) -> list[bytes]:
+def derive_seal_secret(source: str, salt: bytes, places: Places) -> list[bytes]:
     """Return the secret and the key's name, from the service where this process may not ask the source itself."""
     if places.of_device and os.geteuid() != 0:
-        return ask(Derive(source, salt), 2)
-    return derive(source, salt, places.keys)
+        return ask_service(Derive(source, salt), 2)
+    return derive_secret(source, salt, places.keys)
 
 
 def parts_of(material: Material) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from dpsd.configuration.settings import FIRMWARE_COMMAND, CredentialSettings
 from dpsd.credentials.credential import Credential, Signer, SymmetricKey, material_of_keys, opener
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem, ProtocolError
-from dpsd.keys.client import HelpedKey
+from dpsd.keys.client import ServiceKey
 from dpsd.keys.firmware import FirmwareKey
 from dpsd.keys.request import FINGERPRINT
 from dpsd.protocol.sas import parse_key
@@ -76,5 +76,5 @@ def open_symmetric_firmware(settings: CredentialSettings, _: Places, observer: O
 def _key(settings: CredentialSettings) -> Signer:
     """Only the usual command is run by the service: it takes no path from anybody."""
     if settings.firmware_command == FIRMWARE_COMMAND and os.geteuid() != 0:
-        return HelpedKey(settings.firmware_key_id)
+        return ServiceKey(settings.firmware_key_id)
     return FirmwareKey(settings.firmware_command, settings.firmware_key_id)

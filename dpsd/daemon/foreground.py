@@ -13,7 +13,7 @@ from dpsd.provisioning.record_file import load_record
 from dpsd.state.connection import Connection
 from dpsd.state.messages import Event, Orders, Step
 from dpsd.state.places import Places
-from dpsd.system.daemon import ask_to_look
+from dpsd.system.daemon import ask_to_reload
 from dpsd.system.files import lock
 from dpsd.system.journal import INFO, log, log_problem
 from dpsd.system.owner import is_owner
@@ -54,7 +54,7 @@ def publish_renewed(places: Places) -> None:
     except Problem as problem:
         if problem.code != "state-locked":
             raise
-        ask_to_look(places)
+        ask_to_reload(places)
         _await_daemon(places)
 
 

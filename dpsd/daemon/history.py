@@ -12,7 +12,7 @@ from typing import Any
 from dpsd.errors import Problem
 from dpsd.shape import ShapeError, parse_object
 from dpsd.state.places import Places
-from dpsd.system.clock import boot_clock, rfc3339, wall_clock
+from dpsd.system.clock import boot_clock, format_time, wall_clock
 from dpsd.system.files import commit, load
 
 SIZE_LIMIT = 8 * 1024
@@ -53,7 +53,7 @@ class History:
 
     def _note(self, code: str, sentence: str) -> None:
         if code != self._last_code():
-            self._outcomes.append({"at": rfc3339(wall_clock()), "code": code, "sentence": sentence})
+            self._outcomes.append({"at": format_time(wall_clock()), "code": code, "sentence": sentence})
             while len(_render(self._outcomes)) > SIZE_LIMIT:
                 del self._outcomes[0]
 

@@ -10,7 +10,7 @@ from dpsd.errors import Problem, encode_problem
 from dpsd.shape import ShapeError, parse_object
 from dpsd.state.places import Places
 from dpsd.state.record import Details, Validity
-from dpsd.system.clock import boot_clock, rfc3339, wall_clock
+from dpsd.system.clock import boot_clock, format_time, wall_clock
 from dpsd.system.files import load, replace
 from dpsd.system.journal import INFO, NOTICE, log, log_problem
 from dpsd.system.notify import Notifier
@@ -30,7 +30,7 @@ class Status:
             "pid": os.getpid(),
             "state": "starting",
             "step": "starting",
-            "since": rfc3339(wall_clock()),
+            "since": format_time(wall_clock()),
             "provisioned": False,
             "attempt": 0,
             "finished": 0,
@@ -91,7 +91,7 @@ class Status:
         """Tell what went wrong and what happens next; delay: seconds, None for "when a file changes"."""
         log_problem(problem)
         log(INFO, self._next(delay))
-        when = None if delay is None else {"boottime": boot_clock() + delay, "at": rfc3339(wall_clock() + delay)}
+        when = None if delay is None else {"boottime": boot_clock() + delay, "at": format_time(wall_clock() + delay)}
         state = "waiting" if not self._document["provisioned"] else "provisioned"
         self._change(state=state, step=self._next(delay), problem=encode_problem(problem), next_try=when)
         self.waiting(problem, delay)
@@ -122,11 +122,11 @@ class Status:
         """Tell systemd; that the certificate's end is near is not said twice."""
         near = self._near
         is_said = near is None or f"{near.code}: " in self._said
-        self._notifier.status(self._said if is_said else f"{self._said}; {near}")
+        self._notifier.send_status(self._said if is_said else f"{self._said}; {near}")
 
     def _change(self, **values: Any) -> None:
         if values.get("state", self._document["state"]) != self._document["state"]:
-            values["since"] = rfc3339(wall_clock())
+            values["since"] = format_time(wall_clock())
         self._document |= values
         if not self._owned:
             return
@@ -140,7 +140,7 @@ def _certificate(validity: Validity | None, near: Nearing | None) -> dict[str, A
     if validity is None:
         return None
     threshold, problem = (None, None) if near is None else (near.threshold, encode_problem(near.problem))
-    return {"not_after": rfc3339(validity.not_after), "threshold": threshold, "problem": problem}
+    return {"not_after": format_time(validity.not_after), "threshold": threshold, "problem": problem}
 
 
 def _threshold(told: dict[str, Any] | None) -> tuple[Any, Any]:
@@ -172,11 +172,11 @@ class Nearing(NamedTuple):
 
 def nearing(validity: Validity, now: float) -> Nearing | None:
     """Return what is to be said of the certificate, None while there is no need; now: seconds since 1970."""
-    days, end = (validity.not_after - now) / _DAY, rfc3339(validity.not_after)
+    days, end = (validity.not_after - now) / _DAY, format_time(validity.not_after)
     if now < validity.not_before or days > THRESHOLDS[-1]:
         return None
     if days < 0:
-        said = f"the device certificate expired at {end}, the clock says {rfc3339(now)[:10]}"
+        said = f"the device certificate expired at {end}, the clock says {format_time(now)[:10]}"
         return Nearing(0, Problem("certificate-expired", said))
     threshold = next(one for one in THRESHOLDS if days <= one)
     return Nearing(threshold, Problem("certificate-ends-soon", f"the device certificate ends at {end}, {_left(days)}"))

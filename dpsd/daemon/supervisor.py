@@ -42,7 +42,7 @@ from dpsd.provisioning.record_file import is_released, load_record
 from dpsd.state.messages import Carry, Event, Registered, Renewed, Step, Watch, encode_orders
 from dpsd.state.places import Places
 from dpsd.state.record import Record, differences, same_board, updated
-from dpsd.system.board import board_details, serial_number
+from dpsd.system.board import read_board_details, read_serial
 from dpsd.system.files import lock
 from dpsd.system.journal import NOTICE, log, log_problem
 from dpsd.system.notify import Notifier
@@ -119,7 +119,7 @@ class Supervisor:
         return min(set_ones, key=lambda timer: timer[0])
 
     def _ping(self) -> None:
-        self._notifier.watchdog()
+        self._notifier.send_watchdog()
         self._ping_at = from_now(self._notifier.watchdog_interval)
 
     # Starting
@@ -159,7 +159,7 @@ class Supervisor:
     def _holds_here(self, record: Record) -> bool:
         """Tell whether the record was made on this board, and agents have what it promises them in memory, which only
         an attempt can put there."""
-        return same_board(record.binding.board, serial_number()) and is_released(record, self._places)
+        return same_board(record.binding.board, read_serial()) and is_released(record, self._places)
 
     def _become_ready(self, record: Record) -> None:
         """Publish, raise the flag, tell systemd: in this order, since READY=1 means that the files are there."""
@@ -168,7 +168,7 @@ class Supervisor:
         raise_flag(self._places)
         self._ready = True
         self._status.provisioned(record.connection.iothub_hostname, record.connection.device_id)
-        self._notifier.ready()
+        self._notifier.send_ready()
         self._waiting.end()
         self._waiting.forget_failures()
         self._look_at = from_now(READY_LOOK_INTERVAL)
@@ -177,7 +177,7 @@ class Supervisor:
 
     def _compare_details(self, record: Record) -> None:
         """Tell what is new about board and card, once: it is written down then. An attempt does that by itself."""
-        details = updated(record.details, board_details(self._places.state))
+        details = updated(record.details, read_board_details(self._places.state))
         for sentence in differences(record.details, details):
             log(NOTICE, sentence)
         if details != record.details:
@@ -291,7 +291,7 @@ class Supervisor:
         if hopeless and not self._notifier.supervised and not self._ready:
             self._exit_status = problem.kind.exit_status
         if self._ready:
-            self._notifier.ready()
+            self._notifier.send_ready()
 
     def _stay_with(self, record: Record) -> Problem | None:
         """Become ready by the earlier assignment where it holds here; return what prevents it then."""
@@ -367,7 +367,7 @@ class Supervisor:
     def _again(self, *, forced: bool) -> None:
         """Start afresh now; a running attempt knows nothing of what changed, so it is ended."""
         if self._ready and not forced:
-            self._notifier.reloading()
+            self._notifier.send_reloading()
         self._end_attempt()
         self._turns.forced = forced
         self._turns.begin_anew()
@@ -375,7 +375,7 @@ class Supervisor:
         self._try_again()
 
     def _stop(self) -> None:
-        self._notifier.stopping()
+        self._notifier.send_stopping()
         self._end_attempt()
         self._status.stopped()
 

@@ -12,10 +12,10 @@ import time
 
 from dpsd.configuration.observed import signature
 from dpsd.errors import NOT_FAILED, ONE_TRY, Problem, Retry
-from dpsd.protocol.retry import delay
-from dpsd.system.clock import clock_offset, was_set
+from dpsd.protocol.retry import choose_delay
+from dpsd.system.clock import clock_offset, was_clock_set
 from dpsd.system.journal import INFO, log
-from dpsd.system.routes import LinkWatch
+from dpsd.system.routes import RouteWatch
 
 LOOK_INTERVAL = 2
 """Seconds between two looks at files and clock."""
@@ -37,7 +37,7 @@ class Wait:
         self._failures: dict[Retry, int] = {}
         self._signatures: dict[str, object] = {}
         self._offset = clock_offset()
-        self._links: LinkWatch | None = None
+        self._links: RouteWatch | None = None
 
     @property
     def moment(self) -> float | None:
@@ -56,7 +56,7 @@ class Wait:
         failures = 0 if problem.code in NOT_FAILED else self._failures.get(retry, 0) + 1
         if failures:
             self._failures[retry] = failures
-        seconds = 0.0 if at_once else delay(problem, failures, _fraction())
+        seconds = 0.0 if at_once else choose_delay(problem, failures, _fraction())
         self.problem, self._until = problem, from_now(seconds)
         self._recheck_at = None if problem.code in ONE_TRY else from_now(RECHECK_INTERVAL)
         if retry in (Retry.NETWORK, Retry.CLOCK):
@@ -95,7 +95,7 @@ class Wait:
     def clock_was_set(self) -> bool:
         """Tell whether somebody set the clock, where that can change anything."""
         one_try = self.problem is not None and self.problem.code in ONE_TRY
-        return not one_try and was_set(self._offset)
+        return not one_try and was_clock_set(self._offset)
 
     def hear(self, descriptor: int) -> None:
         """Take what is readable there: a route that comes up shortens the wait, once."""
@@ -113,7 +113,7 @@ class Wait:
         if self._links is not None:
             return
         try:
-            self._links = LinkWatch()
+            self._links = RouteWatch()
         except OSError:
             return
         self._selector.register(self._links.descriptor, selectors.EVENT_READ)

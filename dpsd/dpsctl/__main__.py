@@ -11,7 +11,7 @@ from dpsd.dpsctl.arguments import Command, help_of, help_of_all, parse_arguments
 from dpsd.errors import EXIT_DONE, EXIT_USAGE
 from dpsd.system.command import Option, UsageError, run_command
 from dpsd.system.process import forbid_core_dumps
-from dpsd.text import nearest, printable
+from dpsd.text import printable, suggest
 
 COMMANDS = {
     "provision": Command(
@@ -135,7 +135,7 @@ def _find(name: str) -> Command:
     if name.startswith("-"):
         raise UsageError("the command comes first")
     if name not in COMMANDS:
-        raise UsageError(f"no such command: {printable(name)}{nearest(name, COMMANDS)}")
+        raise UsageError(f"no such command: {printable(name)}{suggest(name, COMMANDS)}")
     return COMMANDS[name]
 
 

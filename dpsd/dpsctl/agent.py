@@ -14,7 +14,7 @@ import subprocess
 from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.system.command import UsageError
-from dpsd.system.files import commit_changed, load, make_folder, newborn, remove
+from dpsd.system.files import commit_if_changed, load, make_folder, remove, temporary_path
 from dpsd.text import printable
 
 
@@ -62,7 +62,7 @@ def enable(unit: str, *, restart_on_change: bool) -> str:
     make_folder(f"{UNITS}/{TARGET}.wants", 0o755)
     ours = _made_the_want(name) or not os.path.lexists(_want(name))
     text = _DROP_IN + (_RESTART if restart_on_change else "") + (_WANT_IS_OURS if ours else "")
-    commit_changed(_drop_in(name), text.encode(), 0o644)
+    commit_if_changed(_drop_in(name), text.encode(), 0o644)
     if not os.path.lexists(_want(name)):
         os.symlink(source, _want(name))
     _reload_systemd()
@@ -75,7 +75,7 @@ def disable(unit: str) -> str:
     _check_root()
     if _made_the_want(name):
         remove(_want(name))
-    for path in (newborn(_drop_in(name)), _drop_in(name)):
+    for path in (temporary_path(_drop_in(name)), _drop_in(name)):
         remove(path)
     try:
         os.rmdir(f"{UNITS}/{name}.d")

@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 
 from dpsd.state.places import Places
 from dpsd.system.command import PLACES_OPTIONS, Option, UsageError, find_places
-from dpsd.text import nearest, printable
+from dpsd.text import printable, suggest
 
 COMMON_OPTIONS = {**PLACES_OPTIONS, "--json": Option("print problems, and answers that are data, as JSON")}
 _WIDTH = 80
@@ -104,4 +104,4 @@ def _unexpected(word: str, options: Mapping[str, Option]) -> str:
     if not word.startswith("-"):
         return f"unexpected operand {printable(word)}"
     name = word.partition("=")[0]
-    return f"unknown option {printable(name)}{nearest(name, options)}"
+    return f"unknown option {printable(name)}{suggest(name, options)}"

@@ -13,14 +13,14 @@ from dpsd.errors import EXIT_DONE
 from dpsd.provisioning.candidate import has_settings
 from dpsd.provisioning.device import open_device
 from dpsd.system.command import UsageError
-from dpsd.system.owner import act_as_owner
+from dpsd.system.owner import become_owner
 from dpsd.text import printable
 
 
 def run(arguments: Arguments) -> int:
     if arguments.has("--image"):
         return _image(arguments.options["--image"])
-    act_as_owner(arguments.places)
+    become_owner(arguments.places)
     effective = load_config(arguments.places.configuration)
     for key, value in effective.values.items():
         if value.value is not None:

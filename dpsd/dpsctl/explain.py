@@ -8,7 +8,7 @@ from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, PROBLEMS
 from dpsd.explanations import explain
 from dpsd.system.command import UsageError
-from dpsd.text import nearest, printable
+from dpsd.text import printable, suggest
 
 _ALL = "; for all of them: dpsctl explain"
 
@@ -21,7 +21,7 @@ def run(arguments: Arguments) -> int:
         return EXIT_DONE
     code = arguments.operands[0]
     if code not in PROBLEMS:
-        raise UsageError(f"there is no problem {printable(code)}{nearest(code, PROBLEMS) or _ALL}")
+        raise UsageError(f"there is no problem {printable(code)}{suggest(code, PROBLEMS) or _ALL}")
     found = explain(code)
     lines = "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.items())
     print(json.dumps(found) if arguments.has("--json") else lines)

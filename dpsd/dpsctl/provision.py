@@ -10,15 +10,15 @@ from dpsd.daemon.foreground import provision_here
 from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.state.places import Places
-from dpsd.system.daemon import ask_to_register, is_provisioned, is_running, load_status, problem_told
-from dpsd.system.owner import act_as_owner
+from dpsd.system.daemon import ask_to_register, is_provisioned, is_running, load_status, read_problem
+from dpsd.system.owner import become_owner
 
 POLL_INTERVAL = 0.2
 """Seconds between two looks at the daemon's files."""
 
 
 def run(arguments: Arguments) -> int:
-    act_as_owner(arguments.places)
+    become_owner(arguments.places)
     force = arguments.has("--force")
     try:
         connection = provision_here(arguments.places, force=force)
@@ -51,7 +51,7 @@ def _provision_by_daemon(places: Places, force: bool) -> int:
 
 
 def _outcome(status: dict[str, Any]) -> int:
-    problem = problem_told(status)
+    problem = read_problem(status)
     if problem is not None:
         raise problem
     print("provisioned")

@@ -13,7 +13,7 @@ from dpsd.provisioning.record_file import peek_record
 from dpsd.provisioning.renewal import Pair, check_folders, check_name, configured, finish, forget, is_pending, renew
 from dpsd.state.places import Places
 from dpsd.system.command import UsageError
-from dpsd.system.owner import act_as_owner, as_owner
+from dpsd.system.owner import as_owner, become_owner
 from dpsd.text import printable
 
 
@@ -42,7 +42,7 @@ def run(arguments: Arguments) -> int:
         print("finished the renewal that was cut short: dpsd publishes it at its next start, or reload")
     if certificate is not None:
         record = renew(places, pair, certificate, private_key, tell)
-        act_as_owner(places)
+        become_owner(places)
         publish_renewed(places)
         print(f"renewed: {record.connection.device_id} at {record.connection.iothub_hostname}")
         _tell_what_stays(private_key)

@@ -23,7 +23,7 @@ from dpsd.provisioning.candidate import has_settings
 from dpsd.state.files import FILE, RESET, RESET_CREDENTIAL, ROWS, Row, located, names, paths_of
 from dpsd.state.places import Places
 from dpsd.system.command import UsageError
-from dpsd.system.files import Held, kept_aside, lock, remove
+from dpsd.system.files import HeldLock, list_kept_aside, lock, remove
 from dpsd.system.owner import as_owner, is_owner
 from dpsd.text import printable
 
@@ -107,7 +107,7 @@ def _paths(row: Row, settings: list[CredentialSettings], places: Places) -> list
 def _there(path: str, row: Row, places: Places) -> list[Found]:
     is_daemons = path.startswith((f"{places.state}/", f"{places.runtime}/")) and not row.path.startswith(FILE)
     with _rights(is_daemons, places):
-        beside = [one for name in names(path, row) for one in (kept_aside(path) if name.endswith("*") else [name])]
+        beside = [one for name in names(path, row) for one in (list_kept_aside(path) if name.endswith("*") else [name])]
         return [Found(one, is_daemons) for one in beside if os.path.lexists(one)]
 
 
@@ -115,7 +115,7 @@ def _rights(is_daemons: bool, places: Places) -> AbstractContextManager[None]:
     return as_owner(places) if is_daemons else nullcontext()
 
 
-def _alone(places: Places) -> Held | AbstractContextManager[None]:
+def _alone(places: Places) -> HeldLock | AbstractContextManager[None]:
     """Keep the daemon from starting meanwhile; without a state directory there is nothing to keep it from."""
     with as_owner(places):
         if not os.path.isdir(places.private):
@@ -125,4 +125,4 @@ def _alone(places: Places) -> Held | AbstractContextManager[None]:
         except Problem as problem:
             if problem.code != "state-locked":
                 raise
-            raise problem.amended(hint="stop the daemon first: systemctl stop dpsd") from None
+            raise problem.amend(hint="stop the daemon first: systemctl stop dpsd") from None

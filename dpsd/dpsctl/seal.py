@@ -14,22 +14,22 @@ from dpsd.dpsctl.arguments import Arguments
 from dpsd.dpsctl.reset import FLASH
 from dpsd.errors import EXIT_DONE, Problem
 from dpsd.keys.request import SOURCES
-from dpsd.sealing.for_systemd import hand_over
+from dpsd.sealing.for_systemd import hand_to_systemd
 from dpsd.sealing.plaintext import (
     INPUTS,
     SIZE_LIMIT,
     Plaintext,
-    configured_files,
-    effective,
-    from_files,
-    from_text,
+    list_configured_files,
+    load_effective,
+    parse_text,
+    read_files,
     remove_secrets,
 )
-from dpsd.sealing.seal import Sealed, check, discard, forget_keys, reseal, seal
+from dpsd.sealing.seal import Sealed, discard_candidate, forget_keys, open_seals, reseal, seal
 from dpsd.state.places import Places
 from dpsd.system.command import UsageError
-from dpsd.system.daemon import ask_to_look
-from dpsd.system.owner import in_owners_process
+from dpsd.system.daemon import ask_to_reload
+from dpsd.system.owner import run_as_owner
 from dpsd.text import printable
 
 _ALONE = ("--check", "--reseal", "--discard")
@@ -49,8 +49,8 @@ def run(arguments: Arguments) -> int:
     if asked:
         _ACTIONS[asked[0]](arguments)
         return EXIT_DONE
-    found = effective(arguments.places)
-    plaintext = from_text(sys.stdin.buffer.read(SIZE_LIMIT + 1)) if from_input else _from_files(given, found)
+    found = load_effective(arguments.places)
+    plaintext = parse_text(sys.stdin.buffer.read(SIZE_LIMIT + 1)) if from_input else _from_files(given, found)
     if arguments.has("--systemd"):
         _hand_over(plaintext, found)
     else:
@@ -62,8 +62,8 @@ def run(arguments: Arguments) -> int:
 
 def seal_files(paths: dict[str, str], places: Places) -> None:
     """Seal the credential in files, which stay, say so and tell the daemon; paths: by name in `INPUTS`."""
-    found = effective(places)
-    _seal(from_files(paths), found, places)
+    found = load_effective(places)
+    _seal(read_files(paths), found, places)
     _tell_daemon(places)
 
 
@@ -73,10 +73,10 @@ def _option(name: str) -> str:
 
 def _from_files(given: dict[str, str], found: Effective | None) -> Plaintext:
     """Read what is named, or else what the configuration names."""
-    paths = given or (configured_files(found) if found is not None else {})
+    paths = given or (list_configured_files(found) if found is not None else {})
     if not paths:
         raise UsageError("say what to seal: --certificate and --private-key, or --primary-key, or - for standard input")
-    return from_files(paths)
+    return read_files(paths)
 
 
 def _check_type(plaintext: Plaintext, found: Effective | None, store: str) -> None:
@@ -104,7 +104,7 @@ def _show_sealed(done: Sealed, places: Places) -> None:
 
 def _hand_over(plaintext: Plaintext, found: Effective | None) -> None:
     _check_type(plaintext, found, "systemd")
-    for path in hand_over(plaintext.material):
+    for path in hand_to_systemd(plaintext.material):
         print(f"wrote {path}")
     subprocess.run(["systemctl", "daemon-reload"], check=False)
     print("it counts after: systemctl restart --no-block dpsd")
@@ -130,7 +130,7 @@ def _clean(plaintext: Plaintext, found: Effective | None, arguments: Arguments) 
 
 def _again(found: Effective | None, store: str) -> str:
     """Return the command that seals the same files when the configuration does not name them any more."""
-    files = configured_files(found) if found is not None else {}
+    files = list_configured_files(found) if found is not None else {}
     words = ["sudo dpsctl seal", *(["--systemd"] if store == "systemd" else [])]
     return " ".join([*words, *(f"{_option(name)} {printable(shlex.quote(path))}" for name, path in files.items())])
 
@@ -152,7 +152,7 @@ def _changes(found: Effective | None, store: str) -> list[str]:
 
 
 def _check(arguments: Arguments) -> None:
-    for path, unsealed in check(arguments.places):
+    for path, unsealed in open_seals(arguments.places):
         print("\n".join(_described(path, unsealed)))
 
 
@@ -181,7 +181,7 @@ def _reseal(arguments: Arguments) -> None:
 
 
 def _discard(arguments: Arguments) -> None:
-    done = discard(arguments.places)
+    done = discard_candidate(arguments.places)
     print(f"dropped the {done}; what is in use stays" if done else "there is nothing new to drop")
     _tell_daemon(arguments.places)
 
@@ -191,10 +191,10 @@ def _tell_daemon(places: Places) -> None:
 
     def deed() -> bytes:
         with suppress(Problem):
-            ask_to_look(places)
+            ask_to_reload(places)
         return b""
 
-    in_owners_process(places, deed)
+    run_as_owner(places, deed)
 
 
 _ACTIONS = {"--check": _check, "--reseal": _reseal, "--discard": _discard}

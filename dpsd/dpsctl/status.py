@@ -12,7 +12,7 @@ from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, EXIT_NOT_PROVISIONED, PROBLEMS, Problem
 from dpsd.provisioning.candidate import has_settings
 from dpsd.state.places import Places
-from dpsd.system.daemon import is_provisioned, is_running, load_status, problem_told
+from dpsd.system.daemon import is_provisioned, is_running, load_status, read_problem
 from dpsd.text import printable
 
 
@@ -36,7 +36,7 @@ def _status_lines(status: dict[str, Any] | None, provisioned: bool, places: Plac
         return [*lines, "daemon: not running", f"hint: {PROBLEMS[code].hint}"]
     lines.append(f"daemon: {printable(status.get('state'))} since {printable(status.get('since'))}")
     lines.append(f"doing: {printable(status.get('step'))}")
-    problem, moment = problem_told(status), _next_try(status)
+    problem, moment = read_problem(status), _next_try(status)
     if problem is not None:
         lines += _problem_lines("problem", problem)
     lines += [*_certificate_lines(status, problem), *_board_lines(status)]
@@ -55,7 +55,7 @@ def _certificate_lines(status: dict[str, Any], said: Problem | None) -> list[str
     told = status.get("certificate")
     if not isinstance(told, dict):
         return []
-    problem = problem_told(told)
+    problem = read_problem(told)
     ends = f"certificate: ends {printable(told.get('not_after'))}"
     if problem is None or (said is not None and said.code == problem.code):
         return [ends]

@@ -8,7 +8,7 @@ import time
 from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, EXIT_REFUSED, Problem
 from dpsd.system.command import UsageError
-from dpsd.system.daemon import is_provisioned, load_status, problem_told
+from dpsd.system.daemon import is_provisioned, load_status, read_problem
 
 POLL_INTERVAL = 0.2
 """Seconds between two looks at the daemon's files."""
@@ -20,7 +20,7 @@ def run(arguments: Arguments) -> int:
         raise UsageError("--timeout is a number of seconds")
     end = None if text is None else time.monotonic() + int(text)
     while not is_provisioned(arguments.places):
-        problem = problem_told(load_status(arguments.places))
+        problem = read_problem(load_status(arguments.places))
         if arguments.has("--fail-on-refusal") and problem is not None and problem.kind.exit_status == EXIT_REFUSED:
             raise problem
         if end is not None and time.monotonic() >= end:

@@ -25,9 +25,9 @@ from dpsd.sealing.seal import Sealed, seal
 from dpsd.shape import ShapeError, parse_object
 from dpsd.state.places import Places
 from dpsd.state.record import Record
-from dpsd.system.files import Held, commit, load, lock, make_folder, move, remove
+from dpsd.system.files import HeldLock, commit, load, lock, make_folder, move, remove
 from dpsd.system.journal import NOTICE, log
-from dpsd.system.mounts import volatile_kind
+from dpsd.system.mounts import find_volatile_kind
 from dpsd.system.owner import as_owner, is_owner
 
 TRIED = "to be tried by a registration before it replaces what the device has"
@@ -88,7 +88,7 @@ def waits(places: Places) -> bool:
 
 def discard(bundle: Bundle, places: Places) -> str:
     """Remove the files of an adopted bundle; return why they are still there, empty if they are not."""
-    if volatile_kind(places.state) is not None:
+    if find_volatile_kind(places.state) is not None:
         return "the device forgets it at a reboot, and will need it again"
     try:
         for path in bundle.sources:
@@ -160,7 +160,7 @@ def prepare(places: Places) -> None:
     make_folder(places.imports, 0o700)
 
 
-def _alone(places: Places) -> Held:
+def _alone(places: Places) -> HeldLock:
     """Keep two adoptions apart; raises Problem `not-permitted`."""
     if not is_owner(places):
         raise Problem("not-permitted", "only root may adopt a bundle")

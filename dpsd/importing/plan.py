@@ -31,7 +31,7 @@ from dpsd.provisioning.device import registration_id_of
 from dpsd.state.places import Places
 from dpsd.system.clock import wall_clock
 from dpsd.system.owner import as_owner
-from dpsd.system.time_sync import doubt
+from dpsd.system.time_sync import explain_untrusted_clock
 from dpsd.text import printable
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ def _check_signature(bundle: Bundle, preparation: Preparation, places: Places) -
         said = f"import.fleet_key_file: {problem.sentence}"
         if problem.code == "configuration-missing":
             raise Problem("bundle-signature-invalid", said, hint=FLEET_KEY) from None
-        raise problem.amended(said) from None
+        raise problem.amend(said) from None
     check_signature(signed, public_key, path)
     return True
 
@@ -133,7 +133,7 @@ def _of_bundle(check: Callable[[], T]) -> T:
     try:
         return check()
     except Problem as problem:
-        raise (problem.amended(hint=FAULTS) if problem.code == "configuration-invalid" else problem) from None
+        raise (problem.amend(hint=FAULTS) if problem.code == "configuration-invalid" else problem) from None
 
 
 def _check_together(bundle: Bundle, brought: Tables, merged: Tables, places: Places) -> None:
@@ -162,5 +162,5 @@ def _check_fits(credential: Credential, effective: Effective) -> None:
     except Problem as problem:
         if problem.kind.retry is Retry.CONFIGURATION:
             raise
-    if credential.x509 is not None and doubt([credential.x509.leaf.not_before.timestamp()]) is None:
+    if credential.x509 is not None and explain_untrusted_clock([credential.x509.leaf.not_before.timestamp()]) is None:
         credential.x509.leaf.check_dates(wall_clock())

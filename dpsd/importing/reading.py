@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dpsd.errors import Problem
 from dpsd.importing.archives import ENTRY_LIMIT, FILE_LIMIT, SIZE_LIMIT, ArchiveError, Entry, unpack
 from dpsd.importing.bundle import NAMES, REPORT, Bundle, Files
-from dpsd.text import nearest, printable
+from dpsd.text import printable, suggest
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 _DROPPINGS = re.compile(
@@ -101,7 +101,7 @@ def _named(place: str, contents: Iterable[tuple[str, bytes]]) -> Iterator[tuple[
 def _check_names(place: str, names: list[str]) -> None:
     for name in names:
         if name.lower() not in NAMES:
-            meant = nearest(name, NAMES.values())
+            meant = suggest(name, NAMES.values())
             raise _invalid(place, f"has a file that is none of a bundle: {printable(name)}{meant}")
 
 

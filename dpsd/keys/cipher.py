@@ -1,6 +1,6 @@
-"""Authenticated encryption under a key that is derived for one message.
+"""Authenticated encryption, with a key for each message.
 
-HKDF-SHA256 and AES-256-GCM, which every cryptography from 38 on has. Each message has a salt and so a key of its own.
+HKDF-SHA256 derives the key from a secret and the message's salt; AES-256-GCM encrypts. cryptography has both since 38.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _PURPOSE = b"dpsd seal v1"
 
 
 def encrypt(secret: bytes, salt: bytes, nonce: bytes, clear: bytes, message: bytes) -> bytes:
-    """Return the ciphertext with its tag; clear: the associated data."""
+    """Return the ciphertext with its tag. clear: the associated data, which is not encrypted."""
     return _cipher(secret, salt).encrypt(nonce, message, clear)
 
 
 def decrypt(secret: bytes, salt: bytes, nonce: bytes, clear: bytes, ciphertext: bytes) -> bytes:
-    """Return the message; raises ValueError where anything of it was changed."""
+    """Return the message; raises ValueError if the ciphertext or the associated data was changed."""
     try:
         return _cipher(secret, salt).decrypt(nonce, ciphertext, clear)
     except InvalidTag:

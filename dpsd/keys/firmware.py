@@ -1,8 +1,7 @@
 """A key in the one-time programmable memory of a Raspberry Pi, whose firmware signs with it.
 
-The key enters no process; dpsd never writes, makes or locks it. Source: the command rpi-fw-crypto of
-https://github.com/raspberrypi/utils, its main.c and rpifwcrypto.h: HMAC-SHA256 of at most 2048 bytes, keyed with the
-raw 32 bytes.
+The key never enters a process, and dpsd never makes, writes or locks one. Source: main.c and rpifwcrypto.h of the
+command rpi-fw-crypto, https://github.com/raspberrypi/utils: HMAC-SHA256 of at most 2048 bytes under the raw 32 bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ TIME_LIMIT = 10
 """Seconds; the firmware answers in milliseconds."""
 _HMAC_SIZE = 32
 _KEY_ERRORS = {"3", "6"}
-"""RPI_FW_CRYPTO_KEY_NOT_FOUND and KEY_NOT_SET."""
+"""RPI_FW_CRYPTO_KEY_NOT_FOUND and RPI_FW_CRYPTO_KEY_NOT_SET."""
 
 
 class FirmwareKey(NamedTuple):
@@ -43,11 +42,12 @@ class FirmwareKey(NamedTuple):
         except subprocess.TimeoutExpired:
             raise Problem("firmware-failed", f"{printable(self.command)}: no answer in {TIME_LIMIT} s") from None
         if ended.returncode != 0 or len(ended.stdout) != _HMAC_SIZE:
-            raise self._problem(ended.returncode, ended.stderr.decode("utf-8", "replace"))
+            raise self._make_problem(ended.returncode, ended.stderr.decode("utf-8", "replace"))
         return ended.stdout
 
-    def _problem(self, status: int, said: str) -> Problem:
-        """Name a failure by what the command prints: its exit status is the same for all."""
+    def _make_problem(self, status: int, said: str) -> Problem:
+        """Return the Problem for a failed command."""
+        # By what the command prints, since its exit status is the same for all failures.
         error = re.search(r"Last crypto error: (\d+)", said)
         code = "firmware-key-missing" if error and error[1] in _KEY_ERRORS else "firmware-failed"
         code = "firmware-not-permitted" if "Failed to open /dev/" in said else code

@@ -1,6 +1,6 @@
-"""The file of a sealed credential: one line in clear that anybody may read, then ciphertext.
+"""The format of a sealed credential: one line in clear that anybody may read, then the ciphertext.
 
-The line is the cipher's associated data, as it stands in the file: it cannot be changed without being noticed.
+The line, byte for byte, is the cipher's associated data, so that a change to it is noticed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from dpsd.text import printable
 
 VERSION = 1
 SIZE_LIMIT = 256 * 1024
-"""Bytes; a certificate's chain, which is the largest part, has 64 KiB at most."""
+"""Bytes of the file; the largest part, a certificate's chain, has 64 KiB at most."""
 NONCE_SIZE = 12
 
 
 class NewerSealError(ShapeError):
-    """Written by a later version of the program."""
+    """A later version of the program wrote the file."""
 
 
 class Header(NamedTuple):
-    """What stands in clear.
+    """The line in clear.
 
-    source, key: the key source, and the public name of its key. board: its serial number, empty where it has none.
-    type: as credential.type. fingerprint: the credential's public one. salt, nonce: made anew for each seal.
+    source, key: the key source, and the public name of its key. board: the serial number, empty if the board has none.
+    type: as credential.type. fingerprint: the public one of the credential. salt, nonce: new ones for each seal.
     """
 
     source: str
@@ -40,7 +40,7 @@ class Header(NamedTuple):
 
 
 class Seal(NamedTuple):
-    """clear: the header's bytes as they stand in the file."""
+    """The parts of a file. clear: the bytes of the header's line."""
 
     header: Header
     clear: bytes
@@ -48,12 +48,13 @@ class Seal(NamedTuple):
 
 
 def render_header(header: Header) -> bytes:
+    """Return the line in clear, with its newline."""
     shown = {**header._asdict(), "salt": header.salt.hex(), "nonce": header.nonce.hex()}
     return json.dumps({"dpsd_seal": VERSION, **shown}).encode() + b"\n"
 
 
 def parse_seal(data: bytes) -> Seal:
-    """Parse a file; raises ShapeError, and its kind NewerSealError."""
+    """Parse a file; raises ShapeError, or NewerSealError for a later version's."""
     line, end, ciphertext = data.partition(b"\n")
     table = parse_object(line, "header")
     version = table.integer("dpsd_seal")
@@ -71,12 +72,12 @@ def _read_header(table: Table) -> Header:
         board=table.string("board"),
         type=table.string("type"),
         fingerprint=table.string("fingerprint"),
-        salt=_bytes(table, "salt"),
-        nonce=_bytes(table, "nonce"),
+        salt=_read_bytes(table, "salt"),
+        nonce=_read_bytes(table, "nonce"),
     )
 
 
-def _bytes(table: Table, name: str) -> bytes:
+def _read_bytes(table: Table, name: str) -> bytes:
     try:
         return bytes.fromhex(table.string(name))
     except ValueError:
@@ -84,7 +85,7 @@ def _bytes(table: Table, name: str) -> bytes:
 
 
 def render_body(parts: Mapping[str, bytes]) -> bytes:
-    """Return what is encrypted: named parts of a credential."""
+    """Return the text to encrypt. parts: those of a credential, by name."""
     return json.dumps({name: base64.b64encode(part).decode() for name, part in parts.items()}).encode()
 
 

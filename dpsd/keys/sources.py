@@ -1,6 +1,6 @@
-"""The key sources, asked directly: for root, or the owner of a state directory that is not the device's.
+"""The key sources themselves, for root, or for the owner of a state directory that is not the device's.
 
-Each is one function: HMAC-SHA256 under a key of its own. Nothing is made here but by `prepare`, for a new seal.
+Each source is one function: HMAC-SHA256 under its own key. Only `prepare_secret`, for a new seal, writes anything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dpsd.configuration.settings import FIRMWARE_COMMAND
 from dpsd.errors import Problem
 from dpsd.keys.firmware import FirmwareKey
 from dpsd.keys.request import SOURCES
-from dpsd.keys.systemd_creds import COMMAND, decrypt, encrypt, lasting_machine_id
+from dpsd.keys.systemd_creds import COMMAND, decrypt_credential, encrypt_credential, require_machine_id
 from dpsd.protocol.sas import sign
 from dpsd.shape import ShapeError, parse_object
 from dpsd.system.files import commit, load, make_folder, set_aside
@@ -21,28 +21,28 @@ from dpsd.system.machine_id import MACHINE_ID
 from dpsd.text import printable
 
 FIRMWARE_KEY = 1
-"""The device's private key. It may be used for other things, too: the labels below are dpsd's own."""
+"""The slot of the device's private key. It may have other uses, so that dpsd signs with labels of its own, below."""
 SECRET_SIZE = 32
 FILES = {"systemd": "systemd.json", "file": "file.key"}
-"""By source, the name of its file."""
+"""By source, the name of the file with its secret."""
 _SEAL = b"dpsd seal v1\n"
 _NAME = b"dpsd key name v1\n"
 _CREDENTIAL = "dpsd.seal"
 
 
-def derive(source: str, salt: bytes, folder: str) -> list[bytes]:
-    """Return the secret of `source` for `salt`, and eight bytes that name its key in public.
+def derive_secret(source: str, salt: bytes, folder: str) -> list[bytes]:
+    """Return the secret of `source` for `salt`, and the public name of its key, eight bytes.
 
-    folder: where secrets are kept. Raises Problem `key-source-*`, `firmware-*`.
+    folder: the one with the sources' files. Raises Problem `key-source-*`, `firmware-*`.
     """
-    hmac = _HMACS[source]
-    return [hmac(folder, _SEAL + salt), hmac(folder, _NAME)[:8]]
+    sign_by = _SIGNERS[source]
+    return [sign_by(folder, _SEAL + salt), sign_by(folder, _NAME)[:8]]
 
 
-def prepare(source: str, folder: str) -> None:
-    """Make the secret of a source that has none yet, or one that is of no use here any more, which is set aside.
+def prepare_secret(source: str, folder: str) -> None:
+    """Make the secret of a source that has none, or whose secret this device cannot use, which is set aside.
 
-    Raises as `derive`, and Problem `state-unwritable`.
+    Raises Problem `key-source-*`, `firmware-*`, `state-unwritable`.
     """
     maker = _MAKERS.get(source)
     if maker is None or not _lacks_secret(source, folder):
@@ -56,49 +56,47 @@ def prepare(source: str, folder: str) -> None:
 
 def _lacks_secret(source: str, folder: str) -> bool:
     try:
-        derive(source, b"", folder)
+        derive_secret(source, b"", folder)
     except Problem as problem:
         if problem.code == "key-source-changed":
             return True
     return not os.path.lexists(f"{folder}/{FILES[source]}")
 
 
-def _firmware(_: str, message: bytes) -> bytes:
+def _sign_by_firmware(_: str, message: bytes) -> bytes:
     try:
         return FirmwareKey(FIRMWARE_COMMAND, FIRMWARE_KEY).sign(message)
     except Problem as problem:
-        missing = problem.code == "firmware-missing"  # credential.firmware_command is not for seals
-        raise problem.amended(hint="install the command: apt-get install rpifwcrypto" if missing else None) from None
+        missing = problem.code == "firmware-missing"  # its own hint names credential.firmware_command, not for seals
+        raise problem.amend(hint="install the command: apt-get install rpifwcrypto" if missing else None) from None
 
 
-def _file(folder: str, message: bytes) -> bytes:
-    return sign(_load("file", folder, SECRET_SIZE), message)
+def _sign_by_file(folder: str, message: bytes) -> bytes:
+    return sign(_load_secret("file", folder, SECRET_SIZE), message)
 
 
-def _systemd(folder: str, message: bytes) -> bytes:
-    """Decrypt only with the machine id of then: with another one, systemd deletes its own secret for good."""
+def _sign_by_systemd(folder: str, message: bytes) -> bytes:
     try:
-        table = parse_object(_load("systemd", folder, None), "systemd.json")
+        table = parse_object(_load_secret("systemd", folder, None), "systemd.json")
         sealed_on, credential = table.string("machine_id"), table.string("credential")
     except ShapeError as error:
         raise Problem("key-source-changed", f"{printable(folder)}/{error}") from None
-    if sealed_on != lasting_machine_id():
+    if sealed_on != require_machine_id():  # systemd would now delete its own secret for good
         raise Problem(
             "key-source-changed",
-            f"{MACHINE_ID} is another one than when the credential was sealed",
+            f"{MACHINE_ID} has changed since the credential was sealed",
             hint=f"put the earlier {MACHINE_ID} back; or seal the credential again: dpsctl(1), seal",
         )
-    return sign(_checked(decrypt(_CREDENTIAL, credential.encode())), message)
+    return sign(_require_size(decrypt_credential(_CREDENTIAL, credential.encode())), message)
 
 
-def _checked(secret: bytes) -> bytes:
-    """Nothing is sealed by less than a whole secret."""
-    if len(secret) != SECRET_SIZE:
+def _require_size(secret: bytes) -> bytes:
+    if len(secret) != SECRET_SIZE:  # nothing is sealed by less than a whole secret
         raise Problem("key-source-failed", f"{COMMAND} decrypt gave {len(secret)} bytes instead of {SECRET_SIZE}")
     return secret
 
 
-def _load(source: str, folder: str, size: int | None) -> bytes:
+def _load_secret(source: str, folder: str, size: int | None) -> bytes:
     path = f"{folder}/{FILES[source]}"
     found = load(path)
     if found is None:
@@ -108,15 +106,16 @@ def _load(source: str, folder: str, size: int | None) -> bytes:
     return found
 
 
-def _make_systemd() -> bytes:
+def _make_systemd_secret() -> bytes:
     secret = os.urandom(SECRET_SIZE)
-    sealed = encrypt(_CREDENTIAL, secret).decode("ascii", "replace")
-    if decrypt(_CREDENTIAL, sealed.encode()) != secret:
+    sealed = encrypt_credential(_CREDENTIAL, secret).decode("ascii", "replace")
+    if decrypt_credential(_CREDENTIAL, sealed.encode()) != secret:
         raise Problem("key-source-failed", f"{COMMAND} decrypts another text than it encrypted")
-    return json.dumps({"machine_id": lasting_machine_id(), "credential": sealed}).encode() + b"\n"
+    return json.dumps({"machine_id": require_machine_id(), "credential": sealed}).encode() + b"\n"
 
 
-_HMACS: dict[str, Callable[[str, bytes], bytes]] = {"rpi-firmware": _firmware, "systemd": _systemd, "file": _file}
-_MAKERS: dict[str, Callable[[], bytes]] = {"systemd": _make_systemd, "file": lambda: os.urandom(SECRET_SIZE)}
+_Signer = Callable[[str, bytes], bytes]
+_SIGNERS: dict[str, _Signer] = {"rpi-firmware": _sign_by_firmware, "systemd": _sign_by_systemd, "file": _sign_by_file}
+_MAKERS: dict[str, Callable[[], bytes]] = {"systemd": _make_systemd_secret, "file": lambda: os.urandom(SECRET_SIZE)}
 
-assert tuple(_HMACS) == SOURCES
+assert tuple(_SIGNERS) == SOURCES

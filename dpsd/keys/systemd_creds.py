@@ -1,7 +1,7 @@
 """The command systemd-creds: encryption by a secret that systemd keeps for this system.
 
-Secrets go through its pipes alone. While it decrypts, systemd deletes its secret for good where the machine id is
-another one than when it was made (measured on 252 and 257): who decrypts compares that first.
+Secrets go only through its pipes. If the machine id has changed since systemd made its secret, decrypting makes systemd
+delete it for good (measured on 252 and 257): whoever decrypts compares the machine id first.
 """
 
 from __future__ import annotations
@@ -10,34 +10,34 @@ import os
 import subprocess
 
 from dpsd.errors import Problem
-from dpsd.system.machine_id import machine_id
+from dpsd.system.machine_id import read_machine_id
 from dpsd.text import printable
 
 COMMAND = "/usr/bin/systemd-creds"
 TIME_LIMIT = 10
-"""Seconds."""
+"""Seconds for the command."""
 
 
-def lasting_machine_id() -> str:
-    """Return this system's name; raises Problem `key-source-missing` before its first boot has made one."""
+def require_machine_id() -> str:
+    """Return the machine id; raises Problem `key-source-missing` before the first boot has made one."""
     try:
-        return machine_id()
+        return read_machine_id()
     except ValueError as error:
         raise Problem(
             "key-source-missing", str(error), hint="seal on the device itself, after its first boot"
         ) from None
 
 
-def encrypt(name: str, data: bytes) -> bytes:
-    """Return the credential `name`, as text, that only this system can decrypt; raises Problem `key-source-*`."""
-    lasting_machine_id()
+def encrypt_credential(name: str, data: bytes) -> bytes:
+    """Return `data` as the credential `name`, in text that only this system decrypts; raises Problem `key-source-*`."""
+    require_machine_id()
     if os.geteuid() != 0:
         raise Problem("key-source-missing", f"only root can let {COMMAND} encrypt")
     return _run("encrypt", name, data, "--with-key=host")
 
 
-def decrypt(name: str, text: bytes) -> bytes:
-    """Return what `encrypt` was given; raises Problem `key-source-*`."""
+def decrypt_credential(name: str, text: bytes) -> bytes:
+    """Return the data of the credential `name`; raises Problem `key-source-*`."""
     return _run("decrypt", name, text)
 
 

@@ -1,4 +1,4 @@
 """How bytes get from this board to DPS and the hub: names, addresses, TLS, proxies, WebSocket, MQTT.
 
-Whoever wants to speak MQTT opens a session by `connecting`; nothing outside needs more of it.
+Other folders open a session with `connecting.open_session`, and seldom need more of this one.
 """

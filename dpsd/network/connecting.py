@@ -1,10 +1,8 @@
-"""A session with DPS or an IoT Hub, over whichever transport the configuration allows.
+"""A session with DPS or an IoT Hub, over the transports that the configuration allows.
 
-With the transport `auto` MQTT's own port comes first, and WebSocket on 443 where nobody has answered there as a TLS
-server: nothing was decided about this device, and a firewall that passes only the web's port looks so. Any other
-problem stands. A refusal would be the same on 443; a certificate that is not accepted names who sits in between, who
-would sit on the web's port too; and a failing name, link or proxy fails for both. The transport that worked is the
-first one the next time.
+With the transport `auto`, MQTT's own port comes first, and then WebSocket on port 443 if nothing on the first port
+answered as a TLS server: a firewall that passes only the web's port looks like this. The transport that worked comes
+first the next time.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from dpsd.network.mqtt import Session
 from dpsd.network.tls import make_context, shake_hands
 from dpsd.protocol import sas
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.protocol.transports import Way, ways
+from dpsd.protocol.transports import Way, list_ways
 from dpsd.state.messages import Step
 from dpsd.system.clock import wall_clock
 from dpsd.system.deadline import STEP_LIMIT, Report, TimeUp, step
@@ -30,16 +28,18 @@ if TYPE_CHECKING:
     from dpsd.network.mqtt import Stream
 
 FIRST_LIMIT = 10
-"""Seconds for a way when there is another one, so that both fit well into an attempt."""
+"""Seconds for the first of two ways, so that both fit well into an attempt."""
+# Any other problem would come on port 443 as well: a refusal, a failing name, link or proxy, and a certificate of
+# whoever sits in between.
 TRY_THE_OTHER = {
     "connection-refused", "connection-failed", "connection-lost", "no-answer", "tls-failed", "proxy-refused",
     "proxy-failed",
 }  # fmt: skip
-"""Problems of a port. Many proxies pass CONNECT to port 443 alone."""
+"""Problems of a port; many proxies pass CONNECT to port 443 alone."""
 
 
 class Login(NamedTuple):
-    """What stands in CONNECT. password: a SAS token; None where the certificate proves the device."""
+    """The login of MQTT CONNECT. password: a SAS token; None if the certificate proves the device."""
 
     client_id: str
     username: str
@@ -49,26 +49,27 @@ class Login(NamedTuple):
 Result = TypeVar("Result")
 
 
-def with_either_key(
-    credential: Credential, refusals: Container[str], report: Report, deed: Callable[[Signer | None], Result]
+def try_each_key(
+    credential: Credential, refusals: Container[str], report: Report, action: Callable[[Signer | None], Result]
 ) -> tuple[Result, bool]:
-    """Return what `deed` returns, and whether that was with the secondary key.
+    """Call `action` with the primary key, and with the secondary one if the primary is refused.
 
-    It gets None where the certificate proves the device, or the primary key; and the secondary key, where there is one,
-    when it raises a Problem of one of the codes in `refusals`. Raises what it raises.
+    refusals: the codes of the Problems by which `action` says that the key is refused. Without keys, when a certificate
+    proves the device, `action` gets None. Returns what `action` returns, and whether that was with the secondary key;
+    raises what `action` raises.
     """
     *primary, last = credential.keys or (None,)
     for key in primary:
         try:
-            return deed(key), False
+            return action(key), False
         except Problem as problem:
             if problem.code not in refusals:
                 raise
         report(Step("the primary key is not accepted, trying the secondary key"))
-    return deed(last), bool(primary)
+    return action(last), bool(primary)
 
 
-def password(key: Signer | None, resource: str, lifetime: int, key_name: str | None = None) -> str | None:
+def make_password(key: Signer | None, resource: str, lifetime: int, key_name: str | None = None) -> str | None:
     """Return a SAS token for `resource` that is valid for `lifetime` seconds; None without a key."""
     return None if key is None else sas.encode_token(resource, int(wall_clock()) + lifetime, key.sign, key_name)
 
@@ -83,29 +84,29 @@ def open_session(
 ) -> Session:
     """Connect and log in, in one step for each way; the caller closes the session.
 
-    first: the transport that worked the last time; the session tells which one works now. Raises Problem: those of
-    `make_context`, `make_dial`, `tcp.connect`, `tunnel.dig`, `shake_hands`, `upgrade` and `Session.open`.
+    first: the transport that worked last time, if known. Raises the Problems of `make_context`, `make_dial`,
+    `tcp.connect`, `open_tunnel`, `shake_hands`, `upgrade` and `Session.open`.
     """
     context = make_context(network.trusted_roots)
     if credential.x509 is not None:
         credential.x509.arm(context)
-    caller = _Caller(make_dial(network, endpoint.host, report), context, login, report)
-    way, *others = ways(network.transport, endpoint, first)
-    return _call_either(caller, way, others[0]) if others else caller.call(way, STEP_LIMIT)
+    connector = _Connector(make_dial(network, endpoint.host, report), context, login, report)
+    way, *others = list_ways(network.transport, endpoint, first)
+    return _open_either(connector, way, others[0]) if others else connector.open(way, STEP_LIMIT)
 
 
-class _Caller(NamedTuple):
-    """What all ways to one service have in common."""
+class _Connector(NamedTuple):
+    """Opens sessions on the ways to one service."""
 
     dial: Dial
     context: ssl.SSLContext
     login: Login
     report: Report
 
-    def call(self, way: Way, limit: float) -> Session:
-        """Open a session on this way within `limit` seconds."""
+    def open(self, way: Way, limit: float) -> Session:
+        """Open a session on this way; raises Problem, `no-answer` after `limit` seconds."""
         with step(f"connecting to {way}{self.dial}", self.report, limit=limit):
-            session = Session(self._stream(way), way, *self.login)
+            session = Session(self._open_stream(way), way, *self.login)
             try:
                 session.open()
             except BaseException:
@@ -113,43 +114,41 @@ class _Caller(NamedTuple):
                 raise
         return session
 
-    def _stream(self, way: Way) -> Stream:
+    def _open_stream(self, way: Way) -> Stream:
         try:
             secured = shake_hands(self.dial.connect(way.endpoint), self.context, way.endpoint)
         except Problem as problem:
-            raise self._with_presented(problem, way.endpoint) from None
+            raise self._add_presented(problem, way.endpoint) from None
         if way.path is None:
             return secured
-        from dpsd.network.websocket import upgrade  # only where MQTT does not go by itself
+        from dpsd.network.websocket import upgrade  # needed only on port 443
 
         return upgrade(secured, way.endpoint, way.path)
 
-    def _with_presented(self, problem: Problem, endpoint: Endpoint) -> Problem:
-        """Add whose certificate it was to a certificate that was not accepted."""
+    def _add_presented(self, problem: Problem, endpoint: Endpoint) -> Problem:
+        """Add to the problem of a certificate that was not accepted whose certificate it was."""
         if problem.code not in ("intercepted", "tls-wrong-name"):
             return problem
-        from dpsd.network.issuer import (
-            with_presented,  # cryptography costs memory that an attempt with a key does not need
-        )
+        from dpsd.network.issuer import add_presented  # loads cryptography, which an attempt with a key does without
 
         try:
-            return with_presented(problem, self.dial.connect(endpoint), endpoint)
+            return add_presented(problem, self.dial.connect(endpoint), endpoint)
         except (Problem, TimeUp):
             return problem
 
 
-def _call_either(caller: _Caller, first: Way, second: Way) -> Session:
-    """Call on the first way, and on the second one if nobody has answered there as a TLS server."""
+def _open_either(connector: _Connector, first: Way, second: Way) -> Session:
+    """Open a session on the first way, or on the second if nothing answered as a TLS server on the first."""
     try:
-        return caller.call(first, FIRST_LIMIT)
+        return connector.open(first, FIRST_LIMIT)
     except Problem as problem:
         if problem.code not in TRY_THE_OTHER:
             raise
         before = problem.sentence
-    caller.report(Step(f"{before}; trying {second}"))
+    connector.report(Step(f"{before}; trying {second}"))
     try:
-        return caller.call(second, STEP_LIMIT)
+        return connector.open(second, STEP_LIMIT)
     except Problem as problem:
         if problem.code not in TRY_THE_OTHER:
             raise
-        raise problem.amended(f"{problem.sentence}; before that, {before}") from None
+        raise problem.amend(f"{problem.sentence}; before that, {before}") from None

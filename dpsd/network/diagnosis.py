@@ -1,6 +1,6 @@
-"""What the board's own end of the network looks like, asked when connecting has failed.
+"""The state of the board's own end of the network, to explain why connecting failed.
 
-Nothing is sent: the kernel's tables answer.
+The kernel's tables answer; nothing is sent.
 """
 
 from __future__ import annotations
@@ -9,34 +9,37 @@ import os
 import socket
 
 from dpsd.errors import Problem
-from dpsd.system.board import INTERFACES, word
+from dpsd.system.board import INTERFACES, read_word
 
 RADIOS = "/sys/class/rfkill"
 _UP, _LOOPBACK = 0x1, 0x8
 """Bits of an interface's flags, from netdevice(7)."""
+# Addresses for documentation (RFC 5737, RFC 3849): only a default route leads to them.
 _WORLD = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-"""Addresses for documentation (RFC 5737, RFC 3849): no route is theirs alone, so that a default route is looked for."""
 
 
 def check_interface(interfaces: str = INTERFACES, radios: str = RADIOS) -> None:
-    """Raise Problem `no-interface` or `radio-blocked` if no interface but lo is up; the folders are the kernel's."""
-    names = _names(interfaces)
+    """Raise Problem `no-interface` or `radio-blocked` unless an interface besides lo is up.
+
+    interfaces, radios: the kernel's folders, others in tests.
+    """
+    names = _list_names(interfaces)
     if not names or any(_is_up(f"{interfaces}/{name}") for name in names):
         return
-    if any(_is_blocked(f"{radios}/{name}") for name in _names(radios)):
+    if any(_is_blocked(f"{radios}/{name}") for name in _list_names(radios)):
         raise Problem("radio-blocked", "no network interface is up, and the radio is blocked")
     raise Problem("no-interface", "no network interface is up")
 
 
 def check_routes() -> None:
-    """Raise Problem `no-route` if there is no way out by IPv4 nor by IPv6."""
+    """Raise Problem `no-route` unless a default route exists, for IPv4 or IPv6."""
     if not has_route(socket.AF_INET) and not has_route(socket.AF_INET6):
         raise Problem("no-route", "no route leads out of this board")
 
 
 def has_route(family: int) -> bool:
-    """Tell whether the world is routed; connecting a datagram socket sends nothing."""
-    try:
+    """Tell whether there is a default route for this address family."""
+    try:  # connecting a datagram socket sends nothing
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((_WORLD[socket.AddressFamily(family)], 9))
     except OSError:
@@ -45,19 +48,21 @@ def has_route(family: int) -> bool:
 
 
 def _is_up(interface: str) -> bool:
-    """Tell whether packets can pass; `unknown` is what tunnels and modems say of themselves."""
+    """Tell whether packets can pass an interface."""
     try:
-        flags = int(word(f"{interface}/flags") or "0", 16)
+        flags = int(read_word(f"{interface}/flags") or "0", 16)
     except ValueError:
         return False
-    return bool(flags & _UP) and not flags & _LOOPBACK and word(f"{interface}/operstate") in ("up", "unknown")
+    # Tunnels and modems have the state `unknown`.
+    return bool(flags & _UP) and not flags & _LOOPBACK and read_word(f"{interface}/operstate") in ("up", "unknown")
 
 
 def _is_blocked(radio: str) -> bool:
-    return word(f"{radio}/type") in ("wlan", "wwan") and "1" in (word(f"{radio}/soft"), word(f"{radio}/hard"))
+    is_radio = read_word(f"{radio}/type") in ("wlan", "wwan")
+    return is_radio and "1" in (read_word(f"{radio}/soft"), read_word(f"{radio}/hard"))
 
 
-def _names(folder: str) -> list[str]:
+def _list_names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""How the network setting reaches a host: directly, or through the proxy."""
+"""The way to a host that the network settings ask for: directly, or through a proxy."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import NamedTuple, NoReturn
 from dpsd.configuration.proxy import Proxy
 from dpsd.configuration.settings import Network
 from dpsd.errors import Problem
-from dpsd.network.resolve import Address, literal, resolve
+from dpsd.network.resolve import Address, parse_address, resolve
 from dpsd.network.tcp import connect
-from dpsd.network.tunnel import dig, effective_proxy
+from dpsd.network.tunnel import choose_proxy, open_tunnel
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.system.deadline import Report, step
 
 _LINK = ("no-interface", "radio-blocked", "no-route")
-"""Problems of this board's own end, whatever was to be reached."""
+"""Problems of this board's own end of the network."""
 
 
 class Dial(NamedTuple):
-    """How a host is reached. connect: to a port of it, raises Problem."""
+    """How to reach a host. connect: opens a connection to one of its ports, raises Problem."""
 
     connect: Callable[[Endpoint], socket.socket]
     proxy: Proxy | None = None
@@ -30,26 +30,26 @@ class Dial(NamedTuple):
 
 
 def make_dial(network: Network, host: str, report: Report) -> Dial:
-    """Find out how to reach `host`, its addresses or the proxy's included: they serve for every port.
+    """Find out how to reach `host` and resolve it, or its proxy, once for all ports.
 
     Raises Problem `configuration-invalid`, `name-not-resolved`, `dns-*`, `no-interface`, `radio-blocked`, `no-route`
     or `proxy-unreachable`.
     """
-    proxy = effective_proxy(network.proxy, host)
+    proxy = choose_proxy(network.proxy, host)
     if proxy is None:
-        addresses = _addresses(host, report)
+        addresses = _find_addresses(host, report)
         return Dial(lambda endpoint: connect(endpoint, addresses))
     try:
-        proxy_addresses = _addresses(proxy.endpoint.host, report, near=True)
+        proxy_addresses = _find_addresses(proxy.endpoint.host, report, near=True)
     except Problem as problem:
-        _raise_of_proxy(proxy, problem)
+        _raise_for_proxy(proxy, problem)
     file = network.proxy_password_file
-    return Dial(lambda endpoint: dig(_reach(proxy, proxy_addresses), proxy, file, endpoint), proxy)
+    return Dial(lambda endpoint: open_tunnel(_connect_to_proxy(proxy, proxy_addresses), proxy, file, endpoint), proxy)
 
 
-def _addresses(host: str, report: Report, *, near: bool = False) -> tuple[Address, ...]:
-    """Resolve a host. near: it may be in the local network, which needs no route."""
-    if addresses := literal(host):
+def _find_addresses(host: str, report: Report, *, near: bool = False) -> tuple[Address, ...]:
+    """Return a host's addresses. near: the host may be in the local network, which needs no route."""
+    if addresses := parse_address(host):
         return addresses
     with step(f"resolving {host}", report):
         try:
@@ -61,22 +61,22 @@ def _addresses(host: str, report: Report, *, near: bool = False) -> tuple[Addres
 
 
 def _check_link(near: bool) -> None:
-    """Raise what this board's own end has to do with it that the name servers cannot be asked."""
-    from dpsd.network import diagnosis as link  # only where nothing is reached
+    """Raise the Problem of this board's own end, if there is one, that keeps it from the name servers."""
+    from dpsd.network import diagnosis as link  # needed only after a failure
 
     link.check_interface()
     if not near:
         link.check_routes()
 
 
-def _reach(proxy: Proxy, addresses: tuple[Address, ...]) -> socket.socket:
+def _connect_to_proxy(proxy: Proxy, addresses: tuple[Address, ...]) -> socket.socket:
     try:
         return connect(proxy.endpoint, addresses)
     except Problem as problem:
-        _raise_of_proxy(proxy, problem)
+        _raise_for_proxy(proxy, problem)
 
 
-def _raise_of_proxy(proxy: Proxy, problem: Problem) -> NoReturn:
+def _raise_for_proxy(proxy: Proxy, problem: Problem) -> NoReturn:
     if problem.code in _LINK:
         raise problem
     raise Problem("proxy-unreachable", f"the proxy {proxy} cannot be reached: {problem.sentence}") from None

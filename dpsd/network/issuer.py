@@ -1,7 +1,7 @@
-"""Whose certificate it is that was not accepted: asked by one more connection, on which nothing is said.
+"""The owner of a certificate that was not accepted, found by one more connection.
 
-Verification is off there, and no client certificate is shown: whoever answers learns only the name that it was asked
-for before. OpenSSL gives the certificate of a failed handshake to nobody.
+OpenSSL does not hand out the certificate of a failed handshake. On the second connection verification is off, no client
+certificate is shown and nothing is sent after the handshake, so the other side learns nothing that it has not seen.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from dpsd.system.deadline import TimeUp
 from dpsd.text import printable
 
 LIMIT = 5
-"""Seconds for the other side's answer."""
+"""Seconds that the other side may take to answer."""
 _SHOWN = 3
-"""Names of a certificate that are shown."""
+"""Names of a certificate that a sentence shows."""
 
 
-def with_presented(problem: Problem, connection: socket.socket, endpoint: Endpoint) -> Problem:
-    """Return the problem with what the certificate says; without it when it cannot be had, whatever the reason.
+def add_presented(problem: Problem, connection: socket.socket, endpoint: Endpoint) -> Problem:
+    """Return the problem with the certificate's issuer or names; unchanged if they cannot be had.
 
-    connection: a new one to the same place, taken over.
+    connection: a new one to the same place, which this function closes.
     """
     try:
-        certificate = x509.load_der_x509_certificate(_presented(connection, endpoint))
-        said = _names(certificate) if problem.code == "tls-wrong-name" else _issuer(certificate)
-    except (Exception, TimeUp):
+        certificate = x509.load_der_x509_certificate(_fetch_certificate(connection, endpoint))
+        said = _describe_names(certificate) if problem.code == "tls-wrong-name" else _describe_issuer(certificate)
+    except (Exception, TimeUp):  # the first failure matters, whatever fails in explaining it
         return problem
-    return problem.amended(f"{problem.sentence}; {said}")
+    return problem.amend(f"{problem.sentence}; {said}")
 
 
-def _presented(connection: socket.socket, endpoint: Endpoint) -> bytes:
-    """Return the certificate that is presented, DER."""
+def _fetch_certificate(connection: socket.socket, endpoint: Endpoint) -> bytes:
+    """Return the certificate that the other side presents, as DER."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with connection:
@@ -45,12 +45,12 @@ def _presented(connection: socket.socket, endpoint: Endpoint) -> bytes:
             return secured.getpeercert(binary_form=True) or b""
 
 
-def _issuer(certificate: x509.Certificate) -> str:
+def _describe_issuer(certificate: x509.Certificate) -> str:
     return f"it is issued by {printable(certificate.issuer.rfc4514_string(), 100) or 'nobody'}"
 
 
-def _names(certificate: x509.Certificate) -> str:
-    """Tell the names it is for, of its extension or, in an old one, of its subject."""
+def _describe_names(certificate: x509.Certificate) -> str:
+    """Say for which names the certificate is: those of its extension, or of its subject in an old one."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [str(one.value) for one in extension]

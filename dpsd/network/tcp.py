@@ -1,8 +1,8 @@
-"""A TCP connection to whichever address of a name answers first, with what went wrong named.
+"""A TCP connection to the address of a name that answers first.
 
-As RFC 8305 has it: the addresses are tried one after another, IPv6 and IPv4 in turns, the next one as soon as the last
-one failed or STAGGER seconds after it began; those begun before go on. An address family that swallows packets costs
-STAGGER, not a time-out. A NAT64's addresses are addresses like others.
+As in RFC 8305, IPv6 and IPv4 addresses are tried in turns. The next address is tried as soon as the last one failed, or
+STAGGER seconds after it began, while the earlier ones go on: so a network that drops the packets of one address family
+costs STAGGER rather than a time-out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONNECT_LIMIT = 10
 STAGGER = 0.25
 """Seconds, RFC 8305's Connection Attempt Delay."""
 _UNROUTED = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
-"""What the kernel says at once of an address that it has no route or no address of its own for."""
+"""Errors that the kernel reports at once for an address that it cannot route to."""
 
 
 def connect(endpoint: Endpoint, addresses: Sequence[Address]) -> socket.socket:
@@ -34,20 +34,20 @@ def connect(endpoint: Endpoint, addresses: Sequence[Address]) -> socket.socket:
     Raises Problem `connection-refused`, `connection-failed`, `connection-lost`, `no-answer`, `no-interface`,
     `radio-blocked`, `no-route` or `no-ipv4-route`.
     """
-    race = _Race(interleaved(addresses), endpoint.port)
+    race = _Race(interleave(addresses), endpoint.port)
     try:
         winner = race.run()
     finally:
         race.close()
     if winner is None:
-        raise _verdict(endpoint, addresses, race.errors)
+        raise _make_problem(endpoint, addresses, race.errors)
     winner.setblocking(True)
     winner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return winner
 
 
-def interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """Return them with the families in turns, the first one's first."""
+def interleave(addresses: Sequence[Address]) -> list[Address]:
+    """Return the addresses with the two families in turns, beginning with that of the first address."""
     first = [one for one in addresses if one.family == addresses[0].family]
     second = [one for one in addresses if one.family != addresses[0].family]
     pairs = itertools.zip_longest(first, second)
@@ -55,7 +55,7 @@ def interleaved(addresses: Sequence[Address]) -> list[Address]:
 
 
 class _Race:
-    """Connections that are being made. errors: of those that failed."""
+    """Connections that are being made at the same time. errors: those of the connections that failed."""
 
     def __init__(self, addresses: Sequence[Address], port: int) -> None:
         self._waiting = deque(addresses)
@@ -64,7 +64,7 @@ class _Race:
         self.errors: list[OSError] = []
 
     def run(self) -> socket.socket | None:
-        """Return the connection that stands first, which is the caller's; None when none does in time."""
+        """Return the connection that is made first, which the caller closes; None if none is made in time."""
         end = time.monotonic() + CONNECT_LIMIT
         while self._waiting or self._running:
             if self._waiting:
@@ -86,10 +86,10 @@ class _Race:
         self._running.append(connection)
         code = connection.connect_ex(address.at(self._port))
         if code not in (0, errno.EINPROGRESS):
-            self._failed(connection, code)
+            self._drop(connection, code)
 
     def _wait(self, seconds: float) -> socket.socket | None:
-        """Wait for one that stands, or for the moment to start or to give up; return at once when one fails."""
+        """Return a connection that was made within `seconds`; None after that time, or as soon as one fails."""
         if not self._running:
             return None
         for connection in select.select([], self._running, [], seconds)[1]:
@@ -97,26 +97,26 @@ class _Race:
             if code == 0:
                 self._running.remove(connection)
                 return connection
-            self._failed(connection, code)
+            self._drop(connection, code)
         return None
 
-    def _failed(self, connection: socket.socket, code: int) -> None:
+    def _drop(self, connection: socket.socket, code: int) -> None:
         self._running.remove(connection)
         connection.close()
         self.errors.append(OSError(code, os.strerror(code)))
 
     def close(self) -> None:
-        """Close those that still run."""
+        """Close the connections that are still being made."""
         for connection in self._running:
             connection.close()
 
 
-def _verdict(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[OSError]) -> Problem:
-    """Name the failure of all addresses by the one that tells most."""
+def _make_problem(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[OSError]) -> Problem:
+    """Return the Problem of the failure that says most."""
     telling = [error for error in errors if error.errno not in _UNROUTED]
     if telling:
-        return connection_problem(endpoint, min(telling, key=_silence))
-    from dpsd.network import diagnosis as link  # only where nothing is reached
+        return make_connection_problem(endpoint, min(telling, key=_rank))
+    from dpsd.network import diagnosis as link  # needed only after a failure
 
     try:
         link.check_interface()
@@ -124,21 +124,21 @@ def _verdict(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequence[
         return problem
     families = {address.family for address in addresses}
     if any(link.has_route(family) for family in families):
-        return connection_problem(endpoint, errors[0])
+        return make_connection_problem(endpoint, errors[0])
     if families == {socket.AF_INET} and link.has_route(socket.AF_INET6):
         return Problem("no-ipv4-route", f"{endpoint.host} has IPv4 addresses only, and this network routes only IPv6")
     return Problem("no-route", f"no route leads to {endpoint}")
 
 
-def _silence(error: OSError) -> int:
-    """Order errors: an answer tells more than none."""
+def _rank(error: OSError) -> int:
+    """Return the rank of an error, 0 for those that say most: an answer says more than silence."""
     if isinstance(error, ConnectionError):
         return 0
     return 1 if isinstance(error, TimeoutError) else 2
 
 
-def connection_problem(endpoint: Endpoint, error: OSError) -> Problem:
-    """Name an OSError of a TCP connection."""
+def make_connection_problem(endpoint: Endpoint, error: OSError) -> Problem:
+    """Return the Problem for an error of a TCP connection."""
     if isinstance(error, TimeoutError):
         return Problem("no-answer", f"{endpoint} does not answer")
     if isinstance(error, ConnectionRefusedError):

@@ -1,9 +1,4 @@
-"""TLS with DPS or a hub, with what went wrong named.
-
-TLS 1.2 at least, the host name checked, SNI sent. The context is built from PROTOCOL_TLS_CLIENT rather than by
-create_default_context, which demands key usage extensions of private authorities on Python 3.13 but not on 3.11: the
-same certificate authority works on every release.
-"""
+"""TLS with DPS or a hub: version 1.2 or later, with SNI, the host name checked."""
 
 from __future__ import annotations
 
@@ -15,35 +10,35 @@ import ssl
 from typing import Any
 
 from dpsd.errors import Problem
-from dpsd.network.tcp import connection_problem
+from dpsd.network.tcp import make_connection_problem
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.text import printable
 
 AZURE_ROOTS = ("DigiCert_Global_Root_G2", "DigiCert_Global_Root_G3", "Microsoft_RSA_Root_Certificate_Authority_2017")
-"""The roots that Microsoft's "TLS support in IoT Hub" page names, as Debian's ca-certificates calls them."""
+"""The roots of Microsoft's "TLS support in IoT Hub" page, by their names in Debian's ca-certificates."""
 _MOZILLA = "/usr/share/ca-certificates/mozilla"
 _DATES = {9, 10}
 """OpenSSL's verify codes for "not yet valid" and "expired"."""
 _NAMES = {62, 63, 64}
 """OpenSSL's verify codes for a host name, e-mail or IP address that does not match."""
 _ALERT = re.compile(r"(?:SSLV3_ALERT|TLSV1_ALERT|TLSV13_ALERT|TLSV1)_(\w+)$")
-"""OpenSSL's reasons for an alert that came in: SSLV3_ALERT_HANDSHAKE_FAILURE, TLSV1_UNRECOGNIZED_NAME, ..."""
-_ALERTS = {"protocol version": "protocol version, so it does not speak TLS 1.2 nor 1.3"}
+"""OpenSSL's reasons for an alert that arrived, such as SSLV3_ALERT_HANDSHAKE_FAILURE or TLSV1_UNRECOGNIZED_NAME."""
+_ALERTS = {"protocol version": "protocol version, so it speaks neither TLS 1.2 nor 1.3"}
 _CUT = "UNEXPECTED_EOF_WHILE_READING"
-"""OpenSSL's reason for a connection that ended without a goodbye; not always an SSLEOFError on Python 3.13."""
+"""OpenSSL's reason for a connection that ended without close_notify; Python 3.13 may raise no SSLEOFError for it."""
 _FAILURES = {
     "UNSUPPORTED_PROTOCOL": "the server offers only TLS versions that are too old; 1.2 is needed",
     "WRONG_VERSION_NUMBER": "the server does not speak TLS on this port",
     "HTTP_REQUEST": "the server does not speak TLS on this port",
     "NO_SHARED_CIPHER": "the server has no cipher in common with this board",
 }
-"""OpenSSL's reasons that a sentence says better."""
+"""OpenSSL's reasons, and plainer words for them."""
 _WANTS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _NAME_PARTS = {"commonName": "CN", "organizationName": "O"}
 
 
 class TlsSocket(ssl.SSLSocket):
-    """A TLS session that remembers the error that ended it: paho 2 takes every one for a closed connection."""
+    """A TLS session that remembers the error that ended it, since paho 2 reports each error as a closed connection."""
 
     failure: ssl.SSLError | None = None
 
@@ -62,29 +57,34 @@ class TlsSocket(ssl.SSLSocket):
         except _WANTS:
             raise
         except OSError:
-            # Whoever hung up may have said why.
+            # The other side may have sent an alert before it closed.
             with contextlib.suppress(OSError):
                 self.recv(1)
             raise
 
 
 def make_context(trusted_roots: str) -> ssl.SSLContext:
-    """Return a client context that trusts `system`, `azure` or a PEM file; raises Problem `configuration-invalid`."""
+    """Return a client context. trusted_roots: `system`, `azure` or the path of a PEM file.
+
+    Raises Problem `configuration-invalid`.
+    """
+    # Not by create_default_context: it demands key usage extensions of private authorities on Python 3.13 but not on
+    # 3.11, and the same authority should work on every release.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = TlsSocket
     if trusted_roots == "system":
         context.set_default_verify_paths()
     else:
-        for path in _root_files(trusted_roots):
+        for path in _find_root_files(trusted_roots):
             _load_roots(context, path)
     return context
 
 
 def shake_hands(connection: socket.socket, context: ssl.SSLContext, endpoint: Endpoint) -> TlsSocket:
-    """Make a TLS session of a connection, which is taken over; raises Problem `intercepted`, `tls-*`, `connection-*`.
+    """Make a TLS session of a connection, which is closed if that fails; the caller limits the time, by an alarm.
 
-    How long it may take is the caller's to say, by an alarm.
+    Raises Problem `intercepted`, `tls-*`, `connection-*`.
     """
     secured: Any = connection
     try:
@@ -96,24 +96,24 @@ def shake_hands(connection: socket.socket, context: ssl.SSLContext, endpoint: En
     except BaseException as error:
         secured.close()
         if isinstance(error, ssl.SSLError):
-            raise tls_problem(endpoint, error) from None
+            raise make_tls_problem(endpoint, error) from None
         if isinstance(error, OSError):
-            raise connection_problem(endpoint, error) from None
+            raise make_connection_problem(endpoint, error) from None
         raise
     assert isinstance(secured, TlsSocket)
     return secured
 
 
 def _check_connected(connection: socket.socket) -> None:
-    """Raise ConnectionResetError if it was reset meanwhile: Python 3.11 would leave a descriptor behind."""
-    try:
+    """Raise ConnectionResetError if the connection was reset meanwhile."""
+    try:  # Python 3.11 would leave a descriptor behind
         connection.getpeername()
     except OSError:
         raise ConnectionResetError from None
 
 
-def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
-    """Name what failed in a handshake or later in the TLS session."""
+def make_tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
+    """Return the Problem for an error of a handshake, or later in the TLS session."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = printable(error.verify_message or "certificate not accepted").rstrip(".")
         code = "tls-wrong-name" if error.verify_code in _NAMES else "intercepted"
@@ -128,15 +128,15 @@ def tls_problem(endpoint: Endpoint, error: ssl.SSLError) -> Problem:
     return Problem("tls-failed", f"TLS with {endpoint} failed: {_FAILURES.get(reason) or printable(reason or error)}")
 
 
-def issuer_of(secured: TlsSocket) -> str:
-    """Return who issued the certificate that was accepted: `CN=..., O=...`, for people."""
+def read_issuer(secured: TlsSocket) -> str:
+    """Return the issuer of the certificate that was accepted, as `CN=..., O=...` for people."""
     certificate: dict[str, Any] = secured.getpeercert() or {}
     names = {name: value for part in certificate.get("issuer", ()) for name, value in part}
     shown = [f"{short}={names[name]}" for name, short in _NAME_PARTS.items() if name in names]
     return printable(", ".join(shown), 100)
 
 
-def _root_files(trusted_roots: str) -> list[str]:
+def _find_root_files(trusted_roots: str) -> list[str]:
     if trusted_roots != "azure":
         return [trusted_roots]
     found = [path for path in (f"{_MOZILLA}/{name}.crt" for name in AZURE_ROOTS) if os.path.exists(path)]

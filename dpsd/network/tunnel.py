@@ -1,7 +1,7 @@
-"""Through a proxy: HTTP CONNECT by the standard library, SOCKS5 by PySocks. the only importer of socks.
+"""Connections through a proxy: HTTP CONNECT by the standard library, SOCKS5 by PySocks. Only this module imports socks.
 
-A proxy's password is read from its file when it is needed, and held by nobody. What a proxy says is shown as a number
-only: its words may repeat what it was sent.
+The proxy's password is read from its file when it is needed, and not kept. Problems show a proxy's answer as a number:
+its words may repeat what it was sent.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from dpsd.protocol.identifiers import Endpoint
 from dpsd.text import printable
 
 ANSWER_LIMIT = 20
-"""Seconds that a proxy may be silent; it may be waiting for the endpoint itself."""
+"""Seconds that a proxy may be silent, while it waits for the endpoint itself."""
 _SOCKS_LIMIT = 127
-"""Bytes of a user or password that PySocks sends right; RFC 1929 allows 255."""
+"""Bytes of the longest user or password that PySocks sends correctly; RFC 1929 allows 255."""
 _NOT_ALLOWED = "0x02"
-"""RFC 1928, section 6: connection not allowed by ruleset."""
+"""Connection not allowed by ruleset (RFC 1928, section 6)."""
 _WHO_ARE_YOU = ("407", "401")
-"""tinyproxy answers a wrong password with 401."""
+"""HTTP statuses that ask for a password; tinyproxy answers a wrong one with 401."""
 _USERLESS = "asks for a user"
 
 
-def effective_proxy(setting: str | None, host: str) -> Proxy | None:
-    """Return the proxy that network.proxy means for this host; raises Problem `configuration-invalid`.
+def choose_proxy(setting: str | None, host: str) -> Proxy | None:
+    """Return the proxy for this host, None for none; raises Problem `configuration-invalid`.
 
-    Only the setting `environment` lets https_proxy and no_proxy be read, in either case, as curl and Python do.
+    setting: network.proxy. `environment` stands for https_proxy and no_proxy, in lower or upper case as for curl.
     """
     if setting != ENVIRONMENT:
         return None if setting is None else parse_proxy(setting)
@@ -47,81 +47,81 @@ def effective_proxy(setting: str | None, host: str) -> Proxy | None:
         raise Problem("configuration-invalid", f"https_proxy in the environment {error}") from None
 
 
-def dig(connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint) -> socket.socket:
-    """Let the proxy connect to `endpoint`. connection: to the proxy, taken over.
+def open_tunnel(
+    connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint
+) -> socket.socket:
+    """Let the proxy connect to `endpoint`. connection: one to the proxy, which is closed if that fails.
 
     Raises Problem `proxy-refused`, `proxy-unauthorized`, `proxy-failed`, `credential-*`, `configuration-invalid`.
     """
     connection.settimeout(ANSWER_LIMIT)
-    through = _by_connect if proxy.scheme == HTTP else _by_socks
+    through = _use_http if proxy.scheme == HTTP else _use_socks
     try:
-        dug = through(connection, proxy, password_file, endpoint)
+        tunnel = through(connection, proxy, password_file, endpoint)
     except BaseException:
         connection.close()
         raise
-    dug.setblocking(True)
-    return dug
+    tunnel.setblocking(True)
+    return tunnel
 
 
-def _by_connect(
-    connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint
-) -> socket.socket:
+def _use_http(connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint) -> socket.socket:
     tunnel: Any = http.client.HTTPConnection(proxy.endpoint.host, proxy.endpoint.port)
     host = endpoint.bracketed  # http.client adds brackets itself only from Python 3.12 on
-    tunnel.set_tunnel(host, endpoint.port, _authorization(proxy, password_file))
-    tunnel._create_connection = lambda *_: connection
+    tunnel.set_tunnel(host, endpoint.port, _make_authorization(proxy, password_file))
+    tunnel._create_connection = lambda *_: connection  # by itself http.client would open a connection of its own
     try:
         tunnel.connect()
     except OSError as error:
-        raise _connect_problem(proxy, endpoint, error) from None
+        raise _make_connect_problem(proxy, endpoint, error) from None
     except http.client.HTTPException as error:
-        raise _failed(proxy, endpoint, f"answers something that is not HTTP ({type(error).__name__})") from None
+        raise _make_failed(proxy, endpoint, f"answers something that is not HTTP ({type(error).__name__})") from None
     return connection
 
 
-def _authorization(proxy: Proxy, password_file: str | None) -> dict[str, str]:
+def _make_authorization(proxy: Proxy, password_file: str | None) -> dict[str, str]:
     if proxy.login is None:
         return {}
-    pair = proxy.login.encode() + b":" + _password(password_file)
+    pair = proxy.login.encode() + b":" + _load_password(password_file)
     return {"Proxy-Authorization": "Basic " + base64.b64encode(pair).decode()}
 
 
-def _connect_problem(proxy: Proxy, endpoint: Endpoint, error: OSError) -> Problem:
+def _make_connect_problem(proxy: Proxy, endpoint: Endpoint, error: OSError) -> Problem:
     found = re.match(r"Tunnel connection failed: (\d{3})", str(error))
     if found is None:
-        return _broken(proxy, endpoint, error)
+        return _make_broken(proxy, endpoint, error)
     said = f"answers CONNECT with HTTP status {found[1]}"
     if found[1] in _WHO_ARE_YOU:
-        return _unauthorized(proxy, said)
-    return _refused(proxy, endpoint, said) if found[1].startswith("4") else _failed(proxy, endpoint, said)
+        return _make_unauthorized(proxy, said)
+    return _make_refused(proxy, endpoint, said) if found[1].startswith("4") else _make_failed(proxy, endpoint, said)
 
 
-def _by_socks(connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint) -> socket.socket:
-    socks = _socks()
-    user, password = (proxy.login, _password(password_file)) if proxy.login is not None else (None, b"")
+def _use_socks(connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint) -> socket.socket:
+    socks = _import_socks()
+    user, password = (proxy.login, _load_password(password_file)) if proxy.login is not None else (None, b"")
     if len((user or "").encode()) > _SOCKS_LIMIT or len(password) > _SOCKS_LIMIT:
         said = f"a user or password for SOCKS5 may have {_SOCKS_LIMIT} bytes here"
         raise Problem("credential-invalid", f"network.proxy_password_file: {said}")
     through: Any = socks.socksocket(connection.family, connection.type, fileno=os.dup(connection.fileno()))
     try:
         through.settimeout(ANSWER_LIMIT)
-        through.set_proxy(socks.SOCKS5, proxy.endpoint.host, proxy.endpoint.port, True, user, _text(password))
+        through.set_proxy(socks.SOCKS5, proxy.endpoint.host, proxy.endpoint.port, True, user, _decode(password))
         through._negotiate_SOCKS5(endpoint.host, endpoint.port)
     except socks.SOCKS5AuthError:
-        raise _unauthorized(proxy, "does not accept the user and password" if user else _USERLESS) from None
+        raise _make_unauthorized(proxy, "does not accept the user and password" if user else _USERLESS) from None
     except socks.SOCKS5Error as error:
-        named = _refused if str(error).startswith(_NOT_ALLOWED) else _failed
+        named = _make_refused if str(error).startswith(_NOT_ALLOWED) else _make_failed
         raise named(proxy, endpoint, f"answers with {printable(error)}") from None
     except socks.ProxyError:
-        raise _failed(proxy, endpoint, "does not speak SOCKS5, or hangs up") from None
+        raise _make_failed(proxy, endpoint, "does not speak SOCKS5, or hangs up") from None
     except OSError as error:
-        raise _broken(proxy, endpoint, error) from None
+        raise _make_broken(proxy, endpoint, error) from None
     finally:
         through.close()
     return connection
 
 
-def _socks() -> Any:
+def _import_socks() -> Any:
     try:
         import socks
     except ImportError:
@@ -130,33 +130,33 @@ def _socks() -> Any:
     return socks
 
 
-def _password(password_file: str | None) -> bytes:
-    """Return the password, without the newline that editors leave; none is an empty one."""
+def _load_password(password_file: str | None) -> bytes:
+    """Return the password without the newline that editors add; empty if there is no file."""
     if password_file is None:
         return b""
     return load_secret(password_file, PASSWORD_LIMIT).rstrip(b"\r\n")
 
 
-def _text(password: bytes) -> str | None:
-    """Return it as PySocks takes it; without one, no user is offered."""
+def _decode(password: bytes) -> str | None:
+    """Return the password in PySocks's form: None if there is none, so that no user is offered."""
     try:
         return password.decode() or None
     except UnicodeDecodeError:
         raise Problem("credential-invalid", "network.proxy_password_file is not UTF-8") from None
 
 
-def _refused(proxy: Proxy, endpoint: Endpoint, said: str) -> Problem:
+def _make_refused(proxy: Proxy, endpoint: Endpoint, said: str) -> Problem:
     return Problem("proxy-refused", f"the proxy {proxy} does not connect to {endpoint}: it {said}")
 
 
-def _failed(proxy: Proxy, endpoint: Endpoint, said: str) -> Problem:
+def _make_failed(proxy: Proxy, endpoint: Endpoint, said: str) -> Problem:
     return Problem("proxy-failed", f"the proxy {proxy} has not connected to {endpoint}: it {said}")
 
 
-def _unauthorized(proxy: Proxy, said: str) -> Problem:
+def _make_unauthorized(proxy: Proxy, said: str) -> Problem:
     return Problem("proxy-unauthorized", f"the proxy {proxy} does not let this device in: it {said}")
 
 
-def _broken(proxy: Proxy, endpoint: Endpoint, error: OSError) -> Problem:
-    silent = isinstance(error, TimeoutError)
-    return _failed(proxy, endpoint, f"does not answer within {ANSWER_LIMIT} s" if silent else "closes the connection")
+def _make_broken(proxy: Proxy, endpoint: Endpoint, error: OSError) -> Problem:
+    said = f"does not answer within {ANSWER_LIMIT} s" if isinstance(error, TimeoutError) else "closes the connection"
+    return _make_failed(proxy, endpoint, said)

@@ -1,7 +1,7 @@
-"""MQTT's bytes over WebSocket, for paho to use like a socket. the bytes are `protocol.websocket`'s.
+"""A WebSocket that paho uses like a socket; `protocol.websocket` has the format.
 
-paho has a WebSocket of its own, which is not used: it answers a ping with an unmasked frame, upon which a server must
-end the connection (RFC 6455, section 5.1), it does not tell the status of a refused upgrade, and 1.6 and 2.x differ.
+paho has a WebSocket of its own, which is not used here: it answers a ping with an unmasked frame, upon which a server
+must end the connection (RFC 6455, section 5.1), it hides the status of a refused upgrade, and 1.6 and 2.x differ.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import ssl
 import time
 
 from dpsd.errors import Problem, ProtocolError
-from dpsd.network.tcp import connection_problem
-from dpsd.network.tls import TlsSocket, issuer_of, tls_problem
+from dpsd.network.tcp import make_connection_problem
+from dpsd.network.tls import TlsSocket, make_tls_problem, read_issuer
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.transports import WEBSOCKET_PORT
 from dpsd.protocol.websocket import (
@@ -25,28 +25,28 @@ from dpsd.protocol.websocket import (
     HEAD_LIMIT,
     PING,
     PONG,
-    Answer,
-    Unframer,
+    FrameReader,
+    UpgradeReply,
     encode_frame,
     encode_upgrade,
-    parse_answer,
+    parse_upgrade_reply,
 )
 from dpsd.text import printable
 
 SEND_LIMIT = 5
-"""Seconds that a frame may wait for a peer that does not read."""
+"""Seconds to wait for a peer that does not read a frame."""
 _CHUNK = 16 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 _NORMAL_CLOSURE = (1000).to_bytes(2, "big")
 
 
 class WebSocket:
-    """Frames outside, a stream of bytes inside; its methods are a non-blocking TLS socket's, as far as paho goes."""
+    """A stream of bytes, sent in frames, with the methods of a non-blocking TLS socket that paho uses."""
 
     def __init__(self, connection: TlsSocket, received: bytes) -> None:
-        """received: what came behind the answer to the upgrade; raises ProtocolError."""
+        """received: the bytes after the reply to the upgrade. Raises ProtocolError."""
         self._connection = connection
-        self._unframer = Unframer()
+        self._reader = FrameReader()
         self._data = bytearray()
         self._closed = False
         self._take(received)
@@ -71,7 +71,7 @@ class WebSocket:
         return len(data)
 
     def pending(self) -> int:
-        """Return how many bytes there are that no select will tell of; 1 for the end that a close frame brought."""
+        """Return how many bytes can be read that select does not see; 1 for the end after a close frame."""
         return len(self._data) or self._connection.pending() or int(self._closed)
 
     def fileno(self) -> int:
@@ -81,7 +81,7 @@ class WebSocket:
         self._connection.setblocking(blocking)
 
     def close(self) -> None:
-        """Say so as far as the connection still takes it, and close."""
+        """Send a close frame if the connection still takes it, and close the connection."""
         try:
             if not self._closed:
                 self._connection.setblocking(False)
@@ -92,7 +92,7 @@ class WebSocket:
             self._connection.close()
 
     def _take(self, received: bytes) -> None:
-        for piece in self._unframer.receive(received):
+        for piece in self._reader.receive(received):
             if piece.opcode == BINARY and not self._closed:
                 self._data += piece.payload
             elif piece.opcode == PING and not self._closed:
@@ -102,7 +102,7 @@ class WebSocket:
                 self._closed = True
 
     def _write(self, opcode: int, payload: bytes) -> None:
-        """Send a whole frame, for half a one would spoil the next."""
+        """Send a whole frame, since a part of one would spoil the next; raises OSError."""
         frame = memoryview(encode_frame(opcode, payload, os.urandom(4)))
         end = time.monotonic() + SEND_LIMIT
         while frame:
@@ -114,18 +114,18 @@ class WebSocket:
 
 
 def upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
-    """Open a WebSocket on a TLS session, which is taken over.
+    """Open a WebSocket on a TLS session, which is closed if that fails.
 
-    Raises Problem `intercepted` for any answer but a WebSocket's, `connection-lost`, `connection-failed`, `tls-*`.
+    Raises Problem `intercepted` for a reply that is not a WebSocket's, `connection-lost`, `connection-failed`, `tls-*`.
     """
     try:
         return _upgrade(connection, endpoint, path)
     except BaseException as error:
         connection.close()
         if isinstance(error, ssl.SSLError):
-            raise tls_problem(endpoint, error) from None
+            raise make_tls_problem(endpoint, error) from None
         if isinstance(error, OSError):
-            raise connection_problem(endpoint, error) from None
+            raise make_connection_problem(endpoint, error) from None
         raise
 
 
@@ -135,15 +135,15 @@ def _upgrade(connection: TlsSocket, endpoint: Endpoint, path: str) -> WebSocket:
     connection.sendall(encode_upgrade(host, path, key))
     head, rest = _read_head(connection, endpoint)
     try:
-        _check(parse_answer(head), key)
+        _check_reply(parse_upgrade_reply(head), key)
         return WebSocket(connection, rest)
     except ProtocolError as error:
         said = f"{endpoint} does not answer as a WebSocket: {error}"
-        raise Problem("intercepted", f"{said}; its certificate is issued by {issuer_of(connection)}") from None
+        raise Problem("intercepted", f"{said}; its certificate is issued by {read_issuer(connection)}") from None
 
 
 def _read_head(connection: TlsSocket, endpoint: Endpoint) -> tuple[bytes, bytes]:
-    """Return the answer without its empty line, and what came behind; a head that never ends is cut off."""
+    """Return the reply without its empty line, and the bytes after it; a head longer than `HEAD_LIMIT` is cut off."""
     received = b""
     while _END_OF_HEAD not in received and len(received) < HEAD_LIMIT:
         chunk = connection.recv(_CHUNK)
@@ -154,15 +154,15 @@ def _read_head(connection: TlsSocket, endpoint: Endpoint) -> tuple[bytes, bytes]
     return head, rest
 
 
-def _check(answer: Answer, key: str) -> None:
-    if answer.status != 101:
-        server = answer.headers.get("server")
-        raise ProtocolError(f"HTTP status {answer.status}" + (f" from {printable(server, 60)}" if server else ""))
-    upgraded = answer.headers.get("upgrade", "").lower() == "websocket"
-    if not upgraded or "upgrade" not in answer.headers.get("connection", "").lower():
+def _check_reply(reply: UpgradeReply, key: str) -> None:
+    if reply.status != 101:
+        server = reply.headers.get("server")
+        raise ProtocolError(f"HTTP status {reply.status}" + (f" from {printable(server, 60)}" if server else ""))
+    upgraded = reply.headers.get("upgrade", "").lower() == "websocket"
+    if not upgraded or "upgrade" not in reply.headers.get("connection", "").lower():
         raise ProtocolError("it does not upgrade the connection")
     digest = hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()
-    if answer.headers.get("sec-websocket-accept") != base64.b64encode(digest).decode():
+    if reply.headers.get("sec-websocket-accept") != base64.b64encode(digest).decode():
         raise ProtocolError("it has not read the request")
-    if answer.headers.get("sec-websocket-protocol", "").lower() != "mqtt":
+    if reply.headers.get("sec-websocket-protocol", "").lower() != "mqtt":
         raise ProtocolError("it does not take the subprotocol mqtt")

@@ -1,6 +1,6 @@
-"""The formats in which agents read the connection: pure renderers.
+"""The files from which agents read the connection, one renderer for each format.
 
-A renderer takes the connection and returns bytes; it refuses what its format cannot carry.
+A renderer returns the file's bytes, or raises Problem `assignment-invalid` for a value that its format cannot carry.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""connection.env: for systemd's EnvironmentFile= and for a shell, which both read single quotes alike."""
+"""The format of connection.env: systemd's EnvironmentFile= and a shell read single quotes alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _FORBIDDEN = frozenset("'\"\\` ")
 
 
 def render_environment(connection: Connection) -> bytes:
-    """Return NAME='value' lines; raises Problem `assignment-invalid` for a value that either reader would change."""
+    """Return NAME='value' lines; raises Problem `assignment-invalid` for a value that one of the two would change."""
     values = {
         "IOTHUB_HOSTNAME": connection.iothub_hostname,
         "IOTHUB_DEVICE_ID": connection.device_id,

@@ -1,1 +1,1 @@
-"""The grammar and the rules of DPS and IoT Hub, in both directions: no socket, clock, file or randomness."""
+"""The grammar and the rules of DPS and IoT Hub, in both directions, without sockets, clocks, files or randomness."""

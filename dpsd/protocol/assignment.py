@@ -1,7 +1,7 @@
-"""What DPS assigned, checked before anything of it is used.
+"""The assignment that DPS sends, checked before dpsd uses any part of it.
 
-Hub name and device id end up in files, environments and MQTT topics of other programs, so whatever the service says
-must be a DNS name and a device id that IoT Hub allows.
+The hub's name and the device id end up in files, environments and MQTT topics of other programs, so they must be a DNS
+name and a device id that IoT Hub allows, whatever the service sends.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from dpsd.text import printable
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{1,200}")
 _CLASSIC_PROFILES = (None, "classic")
+# json fails on some thousand levels, and in an indented file each level costs a space on every line inside it.
 PAYLOAD_DEPTH = 32
-"""Levels; json fails on some thousand, and indented for a file each level costs a space on every line inside it."""
+"""Levels of objects and lists in a payload."""
 
 
 class Assignment(NamedTuple):
-    """An IoT Hub and this device's name there. assigned_at: RFC 3339 with microseconds, or empty."""
+    """An IoT Hub and this device's name there. assigned_at: RFC 3339 with microseconds; empty if DPS sent no time."""
 
     hub: str
     device_id: str
@@ -35,26 +36,26 @@ class Assignment(NamedTuple):
 
 
 def parse_assignment(state: Table) -> Assignment:
-    """Read the registrationState of an assigned device.
+    """Read an assigned device's registrationState (DPS REST specification).
 
-    Raises ProtocolError where the shape is wrong, Problem `assignment-invalid` where a value must not be used.
+    Raises ProtocolError if the shape is wrong, and Problem `assignment-invalid` if a value must not be used.
     """
     try:
         _check_profile(state.values.get("connectionProfile"))
         return Assignment(
-            hub=_checked(state.string("assignedHub"), is_host_name, "the assigned IoT Hub").lower(),
-            device_id=_checked(state.string("deviceId"), is_device_id, "the assigned device id"),
-            substatus=_token(state.optional_string("substatus")),
-            assigned_at=_timestamp(state.optional_string("createdDateTimeUtc")),
-            etag=_token(state.optional_string("etag")),
-            payload=_payload(state.optional_table("payload")),
+            hub=_require_name(state.string("assignedHub"), is_host_name, "the assigned IoT Hub").lower(),
+            device_id=_require_name(state.string("deviceId"), is_device_id, "the assigned device id"),
+            substatus=_keep_token(state.optional_string("substatus")),
+            assigned_at=_format_timestamp(state.optional_string("createdDateTimeUtc")),
+            etag=_keep_token(state.optional_string("etag")),
+            payload=_copy_payload(state.optional_table("payload")),
         )
     except ShapeError as error:
         raise ProtocolError(str(error)) from None
 
 
-def check_allowed(hub: str, allow: tuple[str, ...]) -> None:
-    """Raise Problem `assignment-not-allowed` unless a pattern of `hub.allow` matches, or there is none."""
+def check_hub_allowed(hub: str, allow: tuple[str, ...]) -> None:
+    """Raise Problem `assignment-not-allowed` unless a pattern of `hub.allow` matches; without patterns any hub may."""
     if allow and not any(fnmatchcase(hub, pattern.lower()) for pattern in allow):
         raise Problem("assignment-not-allowed", f"DPS assigned the IoT Hub {hub}, which hub.allow does not name")
 
@@ -64,13 +65,13 @@ def _check_profile(profile: object) -> None:
         raise Problem("assignment-invalid", f"connection profile '{printable(profile)}' is not supported")
 
 
-def _checked(text: str, allowed: Any, what: str) -> str:
+def _require_name(text: str, allowed: Any, what: str) -> str:
     if not allowed(text):
         raise Problem("assignment-invalid", f"{what} is not a valid name: '{printable(text)}'")
     return text
 
 
-def _payload(payload: Table | None) -> dict[str, Any] | None:
+def _copy_payload(payload: Table | None) -> dict[str, Any] | None:
     if payload is None:
         return None
     if not _is_storable(payload.values, PAYLOAD_DEPTH):
@@ -86,11 +87,11 @@ def _is_storable(value: Any, levels: int) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _token(text: str | None) -> str:
+def _keep_token(text: str | None) -> str:
     return text if text and _TOKEN.fullmatch(text) else ""
 
 
-def _timestamp(text: str | None) -> str:
-    """Cut or fill to microseconds: the service sends one to seven digits, which not every parser takes."""
+def _format_timestamp(text: str | None) -> str:
+    # The service sends one to seven digits of a second, and not every parser takes any number of them.
     match = _TIMESTAMP.fullmatch(text or "")
     return f"{match[1]}.{(match[2] or '')[:6]:0<6}Z" if match else ""

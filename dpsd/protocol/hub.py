@@ -1,4 +1,4 @@
-"""IoT Hub over MQTT: the topics of telemetry and of the device twin, as a hub reads and writes them. Pure.
+"""IoT Hub over MQTT: the topics of telemetry and of the device twin, as a hub reads and writes them.
 
 Source: Microsoft's "Communicate with IoT Hub using MQTT" page.
 """
@@ -21,7 +21,7 @@ _TWIN_PATCH = "$iothub/twin/PATCH/properties/reported/"
 
 
 class Telemetry(NamedTuple):
-    """A device-to-cloud message's topic."""
+    """The topic of a device-to-cloud message."""
 
     device_id: str
     module_id: str | None
@@ -29,19 +29,19 @@ class Telemetry(NamedTuple):
 
 
 class TwinGet(NamedTuple):
-    """A request for the whole twin; without `$rid` the hub applies a request but never answers."""
+    """The topic of a request for the whole twin. The hub does not answer a request without `$rid` (None)."""
 
     request_id: str | None
 
 
 class TwinPatch(NamedTuple):
-    """A change to the reported properties; answered like `TwinGet`."""
+    """The topic of a change to the reported properties. Without `$rid` the hub applies it but does not answer."""
 
     request_id: str | None
 
 
 class TwinReply(NamedTuple):
-    """A twin reply's topic. version: of the reported properties, after a change to them."""
+    """The topic of a twin reply. version: that of the reported properties after a change, otherwise None."""
 
     status: int
     request_id: str
@@ -49,7 +49,7 @@ class TwinReply(NamedTuple):
 
 
 def parse_request_topic(topic: str) -> Telemetry | TwinGet | TwinPatch:
-    """Parse what a device publishes to; raises ProtocolError for topics that are not spoken here."""
+    """Parse the topic that a device publishes to; raises ProtocolError for a topic that is not listed above."""
     telemetry = _TELEMETRY.fullmatch(topic)
     if telemetry:
         return Telemetry(telemetry[1], telemetry[2], parse_query(telemetry[3]))
@@ -62,5 +62,6 @@ def parse_request_topic(topic: str) -> Telemetry | TwinGet | TwinPatch:
 
 
 def encode_twin_reply_topic(reply: TwinReply) -> str:
+    """Return the topic of a twin reply."""
     topic = f"$iothub/twin/res/{reply.status}/?{encode_query({'$rid': reply.request_id})}"
     return topic if reply.version is None else f"{topic}&$version={reply.version}"

@@ -1,7 +1,7 @@
-"""What stands in MQTT CONNECT for DPS and for IoT Hub, in both directions.
+"""The username and client id of MQTT CONNECT for DPS and for IoT Hub, in both directions.
 
 Source: Microsoft's "Communicate with DPS using MQTT" and "Communicate with IoT Hub using MQTT" pages. The DPS
-username has no `?` before its parameters, the hub's has `/?`; mixing them up is refused with CONNACK 5.
+username has no `?` before its parameters and the hub's has `/?`; the services refuse the other form with CONNACK 5.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HUB = re.compile(r"([^/]+)/([^/]+)(?:/([^/?]+))?/\?(.*)", re.DOTALL)
 
 
 class DpsLogin(NamedTuple):
-    """The username of a registering device; its ClientId is the registration id."""
+    """The username of a device that registers. Its client id is the registration id."""
 
     id_scope: str
     registration_id: str
@@ -27,12 +27,13 @@ class DpsLogin(NamedTuple):
     client_version: str = ""
 
     def encode(self) -> str:
+        """Return the username."""
         username = f"{self.id_scope}/registrations/{self.registration_id}/api-version={self.api_version}"
         return f"{username}&ClientVersion={quote(self.client_version, safe='')}" if self.client_version else username
 
 
 class HubLogin(NamedTuple):
-    """The username of a device at its IoT Hub; its ClientId is the device id (and `/module`)."""
+    """The username of a device or module at its IoT Hub."""
 
     hub: str
     device_id: str
@@ -40,14 +41,16 @@ class HubLogin(NamedTuple):
     api_version: str = HUB_API_VERSION
 
     def client_id(self) -> str:
+        """Return the client id that belongs to the username: DEVICE or DEVICE/MODULE."""
         return self.device_id if self.module_id is None else f"{self.device_id}/{self.module_id}"
 
     def encode(self) -> str:
+        """Return the username."""
         return f"{self.hub}/{self.client_id()}/?api-version={self.api_version}"
 
 
 def parse_login(username: str) -> DpsLogin | HubLogin:
-    """Tell the two usernames apart and parse; raises ProtocolError. Ids are taken as they stand, never decoded."""
+    """Parse a username of either service; raises ProtocolError. Ids are taken as they are, without decoding."""
     dps = _DPS.fullmatch(username)
     if dps:
         fields = parse_query(dps[3])

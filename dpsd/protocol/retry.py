@@ -1,10 +1,11 @@
-"""How long to wait before the next attempt. randomness comes in as an argument.
+"""How long to wait before the next attempt; randomness comes in as an argument.
 
-A wait is the least that is allowed, the service's own retry-after or the class's shortest, and full jitter on top: a
-uniform draw below a ceiling that doubles with every failure in a row. So devices that failed together, or were told
-the same, do not come back together. A problem of the configuration class has no delay: it waits for a file to change.
+A delay is the larger of the service's retry-after and the class's shortest delay, with full jitter on top: a uniform
+draw below a ceiling that doubles with every failure in a row. So devices that failed together, or got the same
+retry-after, do not come back together. A problem of the configuration class has no delay: it waits for a file to
+change.
 
-The numbers are those of docs/decisions/0016-retries-of-a-fleet.md; `./dev simulate` shows what they do.
+The numbers are from docs/decisions/0016-retries-of-a-fleet.md; `./dev simulate` shows their effect.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dpsd.errors import Problem, Retry
 
 
 class Ladder(NamedTuple):
-    """Seconds: the shortest delay, the ceiling after the first failure, and the highest ceiling."""
+    """A class's delays, in seconds: the shortest, the ceiling after the first failure, and the highest ceiling."""
 
     shortest: float
     first: float
@@ -30,18 +31,18 @@ LADDERS = {
     Retry.REFUSED: Ladder(300, 600, 6 * 3600),
 }
 JITTER = 0.1
-"""The part of a retry-after that is added as jitter at least, however few failures there were."""
+"""The least jitter, as a part of the retry-after."""
 THROTTLED_PART = 1 / 3
-"""The part of the fleet's window that a throttled device's ceiling is at least."""
+"""The lowest ceiling of a throttled device, as a part of the fleet's window."""
 _DOUBLINGS = 16
 """After this many doublings every ladder has reached its highest ceiling."""
 
 
-def delay(problem: Problem, failures: int, fraction: float) -> float | None:
-    """Return seconds until the next attempt, None to wait for a change.
+def choose_delay(problem: Problem, failures: int, fraction: float) -> float | None:
+    """Return the seconds until the next attempt; None to wait for a change instead.
 
-    failures: failed attempts in a row with problems of this retry class; 0 where nothing has failed and the device
-    only waits for its turn or its clock. fraction: uniform in [0, 1).
+    failures: attempts in a row that failed with a problem of this retry class; 0 if nothing has failed and the device
+    only waits for its turn or its clock. fraction: a random number, uniform in [0, 1).
     """
     ladder = LADDERS.get(problem.kind.retry)
     if ladder is None:

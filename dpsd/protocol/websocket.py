@@ -1,7 +1,6 @@
-"""WebSocket as a client speaks it, as bytes and values.
+"""The client's side of WebSocket, as bytes and values.
 
-Source: RFC 6455, sections 4.1 and 4.2.2 (opening handshake) and 5 (frames). Frames and MQTT packets need not coincide:
-a frame's data is given out as it comes, so that its length, which the server chooses, costs no memory.
+Source: RFC 6455, sections 4.1 and 4.2.2 (opening handshake) and 5 (frames). Frames need not coincide with MQTT packets.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ from dpsd.errors import ProtocolError
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 HEAD_LIMIT = 16 * 1024
-"""Bytes of an answer to the opening handshake."""
+"""Bytes of a reply to the opening handshake."""
 _CONTROL_LIMIT = 125
 
 
-class Answer(NamedTuple):
-    """What a server says to the opening handshake; header names in lower case."""
+class UpgradeReply(NamedTuple):
+    """A server's reply to the opening handshake, with header names in lower case."""
 
     status: int
     headers: dict[str, str]
 
 
 class Piece(NamedTuple):
-    """Data, with the opcode BINARY, or a whole control frame."""
+    """A part of the data, with the opcode BINARY, or a whole control frame."""
 
     opcode: int
     payload: bytes
@@ -46,18 +45,18 @@ def encode_upgrade(host: str, path: str, key: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode()
 
 
-def parse_answer(head: bytes) -> Answer:
-    """Parse an answer up to its empty line; raises ProtocolError."""
+def parse_upgrade_reply(head: bytes) -> UpgradeReply:
+    """Parse a reply without its empty line; raises ProtocolError."""
     status_line, *lines = head.decode("latin-1").split("\r\n")
     version, _, rest = status_line.partition(" ")
     if not version.startswith("HTTP/1.") or not rest[:3].isdecimal() or not rest[:3].isascii():
         raise ProtocolError("no HTTP")
     pairs = (line.partition(":") for line in lines)
-    return Answer(int(rest[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs})
+    return UpgradeReply(int(rest[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs})
 
 
 def encode_frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
-    """Return a whole frame, masked as a client's must be. mask: 4 random bytes."""
+    """Return a whole frame, masked as RFC 6455 demands of a client. mask: 4 random bytes."""
     size = len(payload)
     if size < 126:
         length = bytes([0x80 | size])
@@ -65,17 +64,17 @@ def encode_frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
         length = b"\xfe" + size.to_bytes(2, "big")
     else:
         length = b"\xff" + size.to_bytes(8, "big")
-    return bytes([0x80 | opcode]) + length + mask + _masked(payload, mask)
+    return bytes([0x80 | opcode]) + length + mask + _mask_payload(payload, mask)
 
 
-def _masked(payload: bytes, mask: bytes) -> bytes:
+def _mask_payload(payload: bytes, mask: bytes) -> bytes:
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
 
-class Unframer:
-    """A server's frames, taken apart."""
+class FrameReader:
+    """Takes a server's frames apart."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -83,24 +82,25 @@ class Unframer:
         self._fragmented = False
 
     def receive(self, data: bytes) -> Iterator[Piece]:
-        """Yield what is complete with these bytes; raises ProtocolError, after which there is nothing more."""
+        """Yield what has arrived with these bytes; raises ProtocolError, after which the reader is of no use."""
+        # Data is passed on as it comes, so that the length of a frame, which the server chooses, costs no memory.
         self._buffer += data
         while (piece := self._data() if self._left else self._frame()) is not None:
             if piece.payload or piece.opcode != BINARY:
                 yield piece
 
     def _data(self) -> Piece | None:
-        """Take what is there of a data frame's payload."""
+        """Take what has arrived of a data frame's payload."""
         chunk = self._take(min(self._left, len(self._buffer)))
         self._left -= len(chunk)
         return Piece(BINARY, chunk) if chunk else None
 
     def _frame(self) -> Piece | None:
-        """Take a data frame's header, as a piece without data, or a whole control frame."""
-        if len(self._buffer) < 2 or len(self._buffer) < (header := 2 + _length_bytes(self._buffer[1])):
+        """Take the header of a data frame, as a piece without data, or a whole control frame."""
+        if len(self._buffer) < 2 or len(self._buffer) < (header := 2 + _count_length_bytes(self._buffer[1])):
             return None
         size = int.from_bytes(self._buffer[2:header], "big") if header > 2 else self._buffer[1]
-        opcode = self._checked_opcode(size)
+        opcode = self._read_opcode(size)
         if opcode < CLOSE:
             self._take(header)
             self._left = size
@@ -110,7 +110,7 @@ class Unframer:
         self._take(header)
         return Piece(opcode, self._take(size))
 
-    def _checked_opcode(self, size: int) -> int:
+    def _read_opcode(self, size: int) -> int:
         first, second = self._buffer[:2]
         final, opcode = bool(first & 0x80), first & 0x0F
         if first & 0x70 or second & 0x80:
@@ -130,6 +130,6 @@ class Unframer:
         return taken
 
 
-def _length_bytes(second: int) -> int:
-    """Return how many bytes of an extended length follow, by the low 7 bits."""
+def _count_length_bytes(second: int) -> int:
+    """Return how many bytes of an extended length follow the header's second byte."""
     return {126: 2, 127: 8}.get(second & 0x7F, 0)

@@ -14,11 +14,11 @@ from typing import NoReturn
 from dpsd.configuration.settings import Network
 from dpsd.credentials.credential import Certificate
 from dpsd.errors import Problem, Retry
-from dpsd.network.tunnel import effective_proxy
-from dpsd.protocol.assignment import Assignment, check_allowed
+from dpsd.network.tunnel import choose_proxy
+from dpsd.protocol.assignment import Assignment, check_hub_allowed
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.protocol.login import HubLogin
-from dpsd.protocol.transports import ways
+from dpsd.protocol.transports import list_ways
 from dpsd.provisioning.device import Device, open_device
 from dpsd.provisioning.record_file import peek_renewed
 from dpsd.provisioning.register import register
@@ -28,10 +28,10 @@ from dpsd.state.messages import Carry, Done, Orders, Registered, Renewed, Step, 
 from dpsd.state.places import Places
 from dpsd.state.record import Binding, Record, Validity, differences, same_board, updated
 from dpsd.state.trial import PRESENT, Trial
-from dpsd.system.clock import boot_clock, clock_offset, was_set
+from dpsd.system.clock import boot_clock, clock_offset, was_clock_set
 from dpsd.system.deadline import Report
-from dpsd.system.mounts import volatile_kind
-from dpsd.system.time_sync import SYNCHRONIZED, doubt, moment_of
+from dpsd.system.mounts import find_volatile_kind
+from dpsd.system.time_sync import SYNCHRONIZED, explain_untrusted_clock, parse_moment
 
 CLOCK_LOOK = 30
 """Seconds until an unsynchronised clock is judged again where nothing tells that it was set."""
@@ -93,7 +93,7 @@ def _contact(
             return _try_hub(device, _record_again(device, kept, orders.carry.transport), orders.carry, report)
         return _register(device, previous, orders, report)
     except Problem as problem:
-        _raise_as_of_the_clock(problem.amended(window=_window(places, device)), doubted, device, offset)
+        _raise_as_of_the_clock(problem.amend(window=_window(places, device)), doubted, device, offset)
 
 
 def _is_asked_anew(orders: Orders) -> bool:
@@ -111,7 +111,7 @@ def _open_device(places: Places, report: Report, trial: Trial) -> Device:
         return open_device(places, report, TOKEN_PATIENCE, trial)
     except Problem as problem:
         if problem.code == "credential-mismatch" and trial == PRESENT and os.path.lexists(places.renewed):
-            problem = problem.amended(hint="a renewal was cut short, finish it: sudo dpsctl renew")
+            problem = problem.amend(hint="a renewal was cut short, finish it: sudo dpsctl renew")
         raise problem from None
 
 
@@ -120,7 +120,7 @@ def _of_trial(problem: Problem, trial: Trial) -> Problem:
     if not trial.description:
         return problem
     hint = f"{problem.hint}; or drop what is new: sudo dpsctl seal --discard"
-    return problem.amended(f"the {trial.description}: {problem.sentence}", hint=hint)
+    return problem.amend(f"the {trial.description}: {problem.sentence}", hint=hint)
 
 
 def _renewed(places: Places, device: Device) -> Record | None:
@@ -155,7 +155,7 @@ def _is_renewed(previous: Record, device: Device) -> bool:
 
 def _holds_by_any_credential(previous: Record, device: Device) -> bool:
     try:
-        check_allowed(previous.connection.iothub_hostname, device.config.hub.allow)
+        check_hub_allowed(previous.connection.iothub_hostname, device.config.hub.allow)
     except Problem:
         return False
     before, now = previous.binding, device.binding
@@ -168,22 +168,22 @@ def _await_turn(places: Places, device: Device, orders: Orders) -> None:
     window = _window(places, device)
     if not orders.first or orders.force or window == 0:
         return
-    kind = volatile_kind(places.state)
+    kind = find_volatile_kind(places.state)
     why = "" if kind is None else f"the state directory is on {kind}, so that every boot is a first boot; "
     raise Problem("fleet-spread", f"{why}first attempts are spread over {window} s", window=window)
 
 
 def _window(places: Places, device: Device) -> int:
     fleet = device.config.fleet
-    return fleet.window if volatile_kind(places.state) is None else max(fleet.window, fleet.volatile_window)
+    return fleet.window if find_volatile_kind(places.state) is None else max(fleet.window, fleet.volatile_window)
 
 
 def _doubt(previous: Record | None, device: Device) -> str | None:
     """Return why the clock cannot be trusted, if so, by all that is known of this device."""
-    moments = [moment_of(previous.connection.assigned_at)] if previous is not None else []
+    moments = [parse_moment(previous.connection.assigned_at)] if previous is not None else []
     if device.credential.x509 is not None:
         moments.append(device.credential.x509.leaf.not_before.timestamp())
-    return doubt([moment for moment in moments if moment is not None])
+    return explain_untrusted_clock([moment for moment in moments if moment is not None])
 
 
 def _await_clock(doubted: str, device: Device, orders: Orders, report: Report) -> None:
@@ -238,7 +238,7 @@ def _try_hub(device: Device, record: Record, carry: Carry, report: Report) -> Do
 
 def _raise_as_of_the_clock(problem: Problem, doubted: str | None, device: Device, offset: float) -> NoReturn:
     """Raise what a clock that was set, or is not trusted, makes of a problem."""
-    if was_set(offset):
+    if was_clock_set(offset):
         raise Problem("clock-changed", f"the clock was set during the attempt ({problem.code})") from None
     suspects = _BY_THE_CLOCK | (_BY_THE_CLOCK_WITH_KEYS if device.credential.keys else set())
     if doubted is not None and problem.code in suspects:
@@ -286,9 +286,9 @@ def _validity(x509: Certificate | None) -> Validity | None:
 
 
 def _mqtt(network: Network, assignment: Assignment, transport: str | None) -> Mqtt:
-    first, *_ = ways(network.transport, Endpoint(assignment.hub, DPS_PORT), transport)
+    first, *_ = list_ways(network.transport, Endpoint(assignment.hub, DPS_PORT), transport)
     login = HubLogin(assignment.hub, assignment.device_id)
-    proxy = effective_proxy(network.proxy, assignment.hub)
+    proxy = choose_proxy(network.proxy, assignment.hub)
     return Mqtt(
         host=assignment.hub,
         port=first.endpoint.port,

@@ -17,7 +17,7 @@ from dpsd.shape import ShapeError
 from dpsd.state.places import Places
 from dpsd.state.record import Record
 from dpsd.state.trial import Trial
-from dpsd.system.files import Held, keep_aside, load, lock, move, remove, set_aside
+from dpsd.system.files import HeldLock, keep_aside, load, lock, move, remove, set_aside
 
 
 def exists(places: Places) -> bool:
@@ -58,7 +58,7 @@ def described(places: Places) -> str:
     return f"newly imported settings{' and credential' if has_seal(places) else ''}"
 
 
-def exchanging(places: Places) -> Held:
+def exchanging(places: Places) -> HeldLock:
     """Keep two sealings apart, and the daemon from taking a candidate that is being exchanged."""
     return lock(places.seal_lock, wait=True)
 

@@ -18,7 +18,7 @@ from dpsd.state.messages import Step, Watch
 from dpsd.state.places import Places
 from dpsd.state.record import Binding, Details
 from dpsd.state.trial import PRESENT, Trial
-from dpsd.system.board import board_details, serial_number
+from dpsd.system.board import read_board_details, read_serial
 from dpsd.system.deadline import Report
 from dpsd.text import printable
 
@@ -66,14 +66,14 @@ def _open_device(places: Places, observer: Observer, report: Report, patience: f
     await_token(config.credential, patience, report)
     report(Step("opening the credential"))
     credential = open_credential(config.credential, places, observer)
-    details = board_details(places.state)
+    details = read_board_details(places.state)
     credential = credential._replace(authentication=authentication_of(credential, config.outputs, places))
     registration_id = registration_id_of(config, credential)
     if credential.of_group:
         report(Step(GROUP_KEY_WARNING))
         credential = credential.of_device(registration_id)
     endpoint = str(config.dps.global_endpoint)
-    binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint, serial_number())
+    binding = Binding(config.dps.id_scope, registration_id, endpoint, credential.fingerprint, read_serial())
     return Device(config, credential, payload, binding, observer.inputs, details)
 
 
@@ -101,9 +101,9 @@ def registration_id_of(config: Config, credential: Credential) -> str:
     common_name = credential.common_name
 
     def value(name: str, argument: str) -> str:
-        from dpsd.system.board_names import value_of  # only where a template asks for one
+        from dpsd.system.board_names import read_board_name  # only where a template asks for one
 
-        return common_name or "" if name == "cn" else value_of(name, argument)
+        return common_name or "" if name == "cn" else read_board_name(name, argument)
 
     registration_id = fill_template(config.dps.registration_id or "{cn}", value)
     check_registration_id(registration_id, x509=common_name is not None)

@@ -7,7 +7,7 @@ from functools import partial
 
 from dpsd.credentials.credential import Signer
 from dpsd.errors import Problem
-from dpsd.network.connecting import Login, open_session, password, with_either_key
+from dpsd.network.connecting import Login, make_password, open_session, try_each_key
 from dpsd.protocol import sas
 from dpsd.protocol.identifiers import DPS_PORT, Endpoint
 from dpsd.provisioning.device import Device
@@ -42,13 +42,13 @@ def check_hub(device: Device, connection: Connection, report: Report) -> str:
 def _log_in(device: Device, connection: Connection, report: Report) -> str:
     """Log in with the certificate, or with one of the keys."""
     log_in = partial(_log_in_with, device, connection, report)
-    transport, _ = with_either_key(device.credential, ("hub-refused",), report, log_in)
+    transport, _ = try_each_key(device.credential, ("hub-refused",), report, log_in)
     return transport
 
 
 def _log_in_with(device: Device, connection: Connection, report: Report, key: Signer | None) -> str:
     mqtt = connection.mqtt
-    token = password(key, sas.hub_resource(connection.iothub_hostname, connection.device_id), TOKEN_LIFETIME)
+    token = make_password(key, sas.make_hub_resource(connection.iothub_hostname, connection.device_id), TOKEN_LIFETIME)
     login = Login(mqtt.client_id, mqtt.username, token)
     try:
         endpoint, network = Endpoint(mqtt.host, DPS_PORT), device.config.network

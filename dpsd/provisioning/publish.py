@@ -16,7 +16,7 @@ from dpsd.provisioning.candidate import promote
 from dpsd.provisioning.record_file import peek_renewed, promised
 from dpsd.state.places import Places
 from dpsd.state.record import Record, render_record
-from dpsd.system.files import commit_changed, make_folder, remove, replace
+from dpsd.system.files import commit_if_changed, make_folder, remove, replace
 
 
 class File(NamedTuple):
@@ -37,7 +37,7 @@ def prepare_folders(places: Places) -> None:
 
 def keep(record: Record, places: Places) -> None:
     """Write the record alone: a power cut no longer loses it, and agents do not see it yet. Raises as `publish`."""
-    commit_changed(places.record, render_record(record), 0o600)
+    commit_if_changed(places.record, render_record(record), 0o600)
 
 
 def publish(record: Record, places: Places) -> bool:
@@ -81,7 +81,7 @@ def _render(record: Record, places: Places) -> list[File]:
 
 def _put(file: File) -> bool:
     if file.data is not None:
-        return commit_changed(file.path, file.data, file.mode, file.staging)
+        return commit_if_changed(file.path, file.data, file.mode, file.staging)
     existed = os.path.lexists(file.path)
     remove(file.path)
     return existed

@@ -10,15 +10,15 @@ from typing import NamedTuple
 from dpsd import __version__
 from dpsd.credentials.credential import Signer
 from dpsd.errors import Problem
-from dpsd.network.connecting import Login, open_session, password, with_either_key
+from dpsd.network.connecting import Login, make_password, open_session, try_each_key
 from dpsd.network.mqtt import Session
 from dpsd.protocol import sas
-from dpsd.protocol.assignment import Assignment, check_allowed
+from dpsd.protocol.assignment import Assignment, check_hub_allowed
 from dpsd.protocol.login import DpsLogin
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
 from dpsd.provisioning.device import Device
 from dpsd.state.messages import Carry, Event
-from dpsd.system.clock import clock_offset, wall_clock, was_set
+from dpsd.system.clock import clock_offset, wall_clock, was_clock_set
 from dpsd.system.deadline import Report, step
 
 TIME_LIMIT = 180
@@ -29,7 +29,7 @@ REFUSALS = ("dps-unauthorized", "mqtt-unauthorized")
 """Problems of a key that DPS does not take."""
 
 
-class Answer(NamedTuple):
+class RegistrationResult(NamedTuple):
     """transport: that DPS was reached by. secondary: of two symmetric keys, DPS took the secondary one."""
 
     assignment: Assignment
@@ -50,7 +50,7 @@ class _Noted:
         self._report(event)
 
 
-def register(device: Device, carry: Carry, report: Report) -> Answer:
+def register(device: Device, carry: Carry, report: Report) -> RegistrationResult:
     """Register with the credential, and once with the secondary key when DPS does not take the primary one.
 
     Raises Problem.
@@ -58,8 +58,8 @@ def register(device: Device, carry: Carry, report: Report) -> Answer:
     if device.credential.x509 is not None:
         device.credential.x509.leaf.check_dates(wall_clock())
     converse = partial(_converse, device, _Noted(carry, report))
-    (assignment, transport), secondary = with_either_key(device.credential, REFUSALS, report, converse)
-    return Answer(assignment, transport, secondary)
+    (assignment, transport), secondary = try_each_key(device.credential, REFUSALS, report, converse)
+    return RegistrationResult(assignment, transport, secondary)
 
 
 def _converse(device: Device, report: _Noted, key: Signer | None) -> tuple[Assignment, str]:
@@ -67,8 +67,8 @@ def _converse(device: Device, report: _Noted, key: Signer | None) -> tuple[Assig
     binding, config, carry = device.binding, device.config, report.carry
     machine = Registration(binding.registration_id, device.payload, os.urandom(8).hex(), carry.operation_id)
     username = DpsLogin(binding.id_scope, binding.registration_id, config.dps.api_version, f"dpsd/{__version__}")
-    resource = sas.dps_resource(binding.id_scope, binding.registration_id)
-    token = password(key, resource, TOKEN_LIFETIME, sas.DPS_KEY_NAME)
+    resource = sas.make_dps_resource(binding.id_scope, binding.registration_id)
+    token = make_password(key, resource, TOKEN_LIFETIME, sas.DPS_KEY_NAME)
     login = Login(binding.registration_id, username.encode(), token)
     endpoint, transport = config.dps.global_endpoint, carry.transport
     session = open_session(endpoint, config.network, device.credential, login, report, transport)
@@ -78,7 +78,7 @@ def _converse(device: Device, report: _Noted, key: Signer | None) -> tuple[Assig
         assignment = _drive(session, machine, report)
     finally:
         session.close()
-    check_allowed(assignment.hub, config.hub.allow)
+    check_hub_allowed(assignment.hub, config.hub.allow)
     return assignment, session.transport
 
 
@@ -89,7 +89,7 @@ def _drive(session: Session, machine: Registration, report: Report) -> Assignmen
         session.subscribe(machine.start().topic_filter)
     action: Publish | Wait | Ignore | Finish = machine.subscribed()
     while not isinstance(action, Finish):
-        if was_set(offset):
+        if was_clock_set(offset):
             raise Problem("clock-changed", "the clock was set during the attempt")
         if isinstance(action, Wait):
             _check_time(deadline, action.seconds)

@@ -14,8 +14,8 @@ from dpsd.errors import Problem
 from dpsd.provisioning.record_file import is_released, promised
 from dpsd.state.places import Places
 from dpsd.state.record import Record, same_board
-from dpsd.system.board import serial_number
-from dpsd.system.files import make_folder, replace_changed
+from dpsd.system.board import read_serial
+from dpsd.system.files import make_folder, replace_if_changed
 from dpsd.system.mounts import is_in_memory
 from dpsd.text import printable
 
@@ -41,7 +41,7 @@ def release(credential: Credential, record: Record, places: Places) -> None:
     if files:
         make_folder(places.credentials, 0o750)
     for path in files:
-        replace_changed(path, _content(path, credential.material, record, places), 0o640)
+        replace_if_changed(path, _content(path, credential.material, record, places), 0o640)
 
 
 def release_again(record: Record, places: Places) -> None:
@@ -49,7 +49,7 @@ def release_again(record: Record, places: Places) -> None:
 
     With it the device is ready by its earlier assignment, as always; nothing is done on another board.
     """
-    if record.store is None or is_released(record, places) or not same_board(record.binding.board, serial_number()):
+    if record.store is None or is_released(record, places) or not same_board(record.binding.board, read_serial()):
         return
     try:
         opened = open_credential(CredentialSettings(**record.store), places)

@@ -29,7 +29,7 @@ from dpsd.state.record import Record, render_record
 from dpsd.state.trial import Trial
 from dpsd.system.deadline import Report
 from dpsd.system.files import commit, load, move, remove
-from dpsd.system.owner import as_owner, in_owners_process
+from dpsd.system.owner import as_owner, run_as_owner
 from dpsd.text import printable
 
 
@@ -76,7 +76,7 @@ def _naming(problem: Problem, given: dict[str, str | None]) -> Problem:
     said = problem.sentence
     for staged, path in given.items():
         said = said.replace(printable(staged), printable(path)) if path is not None else said
-    return problem.amended(said)
+    return problem.amend(said)
 
 
 def check_folders(pair: Pair, places: Places) -> None:
@@ -155,7 +155,7 @@ def _register(places: Places, pair: Pair, report: Report) -> Record:
             return encode_event(Failed(problem))
 
     try:
-        event = parse_event(in_owners_process(places, deed))
+        event = parse_event(run_as_owner(places, deed))
     except ShapeError as error:
         raise Problem("worker-failed", f"the attempt said something odd: {error}") from None
     if isinstance(event, Failed):

@@ -1,1 +1,1 @@
-"""Sealing a credential to this device, and handing one over to systemd."""
+"""Sealing a credential to this device, or handing it to systemd."""

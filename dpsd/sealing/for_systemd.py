@@ -1,7 +1,6 @@
 """`dpsctl seal --systemd`: a credential that systemd decrypts and hands to dpsd.service.
 
-The files are in the folders where systemd looks for names: with a path, a missing file would keep the service from
-starting. The drop-in comes last: until then nothing asks for what is not there yet.
+The drop-in of dpsd.service asks systemd for the credential.
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ from collections.abc import Iterator
 from dpsd.credentials.material import Material, check_material
 from dpsd.credentials.systemd import CERTIFICATE, DROP_IN, PRIMARY_KEY, PRIVATE_KEY, SECONDARY_KEY, SOURCES
 from dpsd.errors import Problem
-from dpsd.keys.systemd_creds import decrypt, encrypt
+from dpsd.keys.systemd_creds import decrypt_credential, encrypt_credential
 from dpsd.secret import Secret
 from dpsd.system.files import commit, make_folder
 
 _PLAIN, _ENCRYPTED = SOURCES
 
 
-def hand_over(material: Material) -> Iterator[str]:
-    """Encrypt, verify, write and ask for a credential; yield each path once it is on disk.
+def hand_to_systemd(material: Material) -> Iterator[str]:
+    """Encrypt, verify and write a credential and the drop-in; yield each path once it is on disk.
 
     Raises Problem `not-permitted`, `credential-*`, `key-source-*`, `state-unwritable`.
     """
@@ -32,25 +31,28 @@ def hand_over(material: Material) -> Iterator[str]:
         PRIMARY_KEY: material.primary_key,
         SECONDARY_KEY: material.secondary_key,
     }
-    sealed = {name: _sealed(name, secret) for name, secret in secrets.items() if secret is not None}
+    sealed = {name: _encrypt_secret(name, secret) for name, secret in secrets.items() if secret is not None}
     plain = {} if material.certificate is None else {CERTIFICATE: material.certificate}
     for folder, files in ((_ENCRYPTED, sealed), (_PLAIN, plain)):
         make_folder(folder, 0o700)
         for name, data in files.items():
             commit(f"{folder}/{name}", data, 0o600)
             yield f"{folder}/{name}"
+    # The drop-in comes last, so that systemd never looks for a credential that is not there yet.
     make_folder(os.path.dirname(DROP_IN), 0o755)
     commit(DROP_IN, render_drop_in([*plain], [*sealed]), 0o644)
     yield DROP_IN
 
 
 def render_drop_in(plain: list[str], sealed: list[str]) -> bytes:
+    """Return the drop-in. plain, sealed: names of credentials in systemd's folders."""
+    # By name only: with a path, a missing file would keep the service from starting.
     lines = [f"LoadCredential={name}" for name in plain] + [f"LoadCredentialEncrypted={name}" for name in sealed]
     return "\n".join(["# Written by dpsctl seal --systemd.", "[Service]", *lines, ""]).encode()
 
 
-def _sealed(name: str, secret: Secret) -> bytes:
-    text = encrypt(name, secret.reveal())
-    if decrypt(name, text) != secret.reveal():
-        raise Problem("key-source-failed", f"what was encrypted as {name} is another text when it is decrypted")
+def _encrypt_secret(name: str, secret: Secret) -> bytes:
+    text = encrypt_credential(name, secret.reveal())
+    if decrypt_credential(name, text) != secret.reveal():
+        raise Problem("key-source-failed", f"{name} is another text when it is decrypted again")
     return text

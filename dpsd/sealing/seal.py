@@ -1,8 +1,8 @@
 """Sealing a credential to this device.
 
-The sealed file is opened again from its bytes before it takes the place of anything, and compared with what is on the
-disk after that, so that nothing is given up for a seal that cannot be opened. A credential that has provisioned stays
-until the new one has, which is a candidate until then; see `dpsd.provisioning.candidate`.
+A new seal is opened again before it replaces anything, and compared with what the disk gives back after that. A
+credential that has provisioned the device stays until the new one has done so too; until then the new one is a
+candidate, see `dpsd.provisioning.candidate`.
 """
 
 from __future__ import annotations
@@ -14,26 +14,25 @@ from typing import NamedTuple
 
 from dpsd.credentials.credential import Material
 from dpsd.credentials.material import open_material
-from dpsd.credentials.sealed import Unsealed, derived, load_seal, parts_of, unseal
+from dpsd.credentials.sealed import Unsealed, derive_seal_secret, load_seal, parts_of, unseal
 from dpsd.errors import Problem
 from dpsd.keys.cipher import encrypt
-from dpsd.keys.client import ask
+from dpsd.keys.client import ask_service
 from dpsd.keys.request import SALT_SIZE, SOURCES, Derive
 from dpsd.keys.seal import NONCE_SIZE, SIZE_LIMIT, Header, parse_seal, render_body, render_header
-from dpsd.keys.sources import FILES, prepare
+from dpsd.keys.sources import FILES, prepare_secret
 from dpsd.provisioning.candidate import drop, exchanging, has_seal, place_for
 from dpsd.provisioning.publish import prepare_folders
 from dpsd.shape import ShapeError
 from dpsd.state.places import Places
-from dpsd.system.board import serial_number
-from dpsd.system.files import commit, kept_aside, load, remove
+from dpsd.system.board import read_serial
+from dpsd.system.files import commit, list_kept_aside, load, remove
 from dpsd.system.owner import as_owner, is_owner
 from dpsd.text import printable
 
 
 class Sealed(NamedTuple):
-    """path: where it is, `places.candidate` where it is to be tried first. passed: why stronger sources were not
-    taken, by source."""
+    """A new seal. path: `places.candidate` if it is to be tried first. passed: by source, why it was passed over."""
 
     path: str
     header: Header
@@ -41,22 +40,22 @@ class Sealed(NamedTuple):
 
 
 def seal(places: Places, material: Material, source: str | None = None, *, beside: bool = False) -> Sealed:
-    """Seal a credential, by the strongest key source there is unless one is named.
+    """Seal a credential by the named key source, or else by the strongest one that works.
 
-    beside: as a candidate wherever there is an assignment, since the settings that it comes with may wait, too.
+    beside: as a candidate whenever there is an assignment, since the settings that come with it may have to wait.
     Raises Problem `not-permitted`, `credential-*`, `key-*`, `firmware-*`, `state-unwritable`, `state-locked`.
     """
-    if not _may_ask(places):
+    if not _may_ask_sources(places):
         raise Problem("not-permitted", "only root may seal a credential")
     fingerprint = open_material(material, "the credential").fingerprint
     with as_owner(places):
         prepare_folders(places)
-    present = _present_source(places)
-    with _rights_for_keys(places):
-        chosen, passed = _choose(places, source)
-        if present in passed:
-            raise passed[present].amended(hint=f"{passed[present].hint}; or name a weaker one: --source {chosen}")
-        header, data = _render(places, material, chosen, fingerprint)
+    present = _read_present_source(places)
+    with _act_as_keys_owner(places):
+        chosen, passed = _choose_source(places, source)
+        if present in passed:  # a weaker source takes the present one's place only when it is named
+            raise passed[present].amend(hint=f"{passed[present].hint}; or name a weaker one: --source {chosen}")
+        header, data = _render_seal(places, material, chosen, fingerprint)
         unseal(data, "the new seal", places)
     with as_owner(places), exchanging(places):
         path = place_for(fingerprint, places, beside=beside)
@@ -67,24 +66,24 @@ def seal(places: Places, material: Material, source: str | None = None, *, besid
 
 
 def reseal(places: Places, source: str | None = None) -> Sealed:
-    """Seal the present credential anew, with no plaintext on the disk; raises as `seal`, and Problem `seal-*`."""
-    data = _load(places.sealed, places)
-    with _rights_for_keys(places):
+    """Seal the present credential again, without plaintext on the disk; raises as `seal`, and Problem `seal-*`."""
+    data = _load_seal(places.sealed, places)
+    with _act_as_keys_owner(places):
         present = unseal(data, places.sealed, places).credential
     assert present.material is not None, "it was opened from memory"
     return seal(places, present.material, source)
 
 
 def forget_keys(places: Places) -> Iterator[str]:
-    """Remove the secrets that nothing is sealed by any more, and yield each path; raises Problem `state-unwritable`."""
-    with as_owner(places), exchanging(places):  # or a candidate that is promoted now is seen in neither place
+    """Remove the key sources' secrets that no seal needs, and yield each path; raises Problem `state-unwritable`."""
+    with as_owner(places), exchanging(places):  # without this lock, a candidate promoted now would be seen nowhere
         texts = [load(path, SIZE_LIMIT) for path in (places.sealed, places.candidate)]
-        others = [*kept_aside(places.sealed), *kept_aside(places.candidate)]
+        others = [*list_kept_aside(places.sealed), *list_kept_aside(places.candidate)]
     try:
         used = {parse_seal(text).header.source for text in texts if text is not None}
     except ShapeError:
         return
-    with _rights_for_keys(places):
+    with _act_as_keys_owner(places):
         for source, name in () if others else FILES.items():
             path = f"{places.keys}/{name}"
             if source not in used and os.path.lexists(path):
@@ -92,26 +91,26 @@ def forget_keys(places: Places) -> Iterator[str]:
                 yield path
 
 
-def check(places: Places) -> Iterator[tuple[str, Unsealed]]:
-    """Open what is sealed, by the key source and by the daemon's way to it, and yield the path with what it is.
+def open_seals(places: Places) -> Iterator[tuple[str, Unsealed]]:
+    """Open each seal by its key source, and in the daemon's way as well, and yield its path and contents.
 
     Raises Problem `not-permitted`, `seal-*`, `key-*`, `firmware-*`, `credential-*`.
     """
-    if not _may_ask(places):
+    if not _may_ask_sources(places):
         raise Problem("not-permitted", "only root may open a sealed credential")
     with as_owner(places):
         paths = [places.sealed, *([places.candidate] if has_seal(places) else [])]
     for path in paths:
-        data = _load(path, places)
-        with _rights_for_keys(places):
+        data = _load_seal(path, places)
+        with _act_as_keys_owner(places):
             unsealed = unseal(data, path, places)
         if places.of_device:
-            ask(Derive(unsealed.header.source, unsealed.header.salt), 2)
+            ask_service(Derive(unsealed.header.source, unsealed.header.salt), 2)
         yield path, unsealed
 
 
-def discard(places: Places) -> str:
-    """Drop a candidate; return what it was, in words. Raises Problem `not-permitted`, `state-unwritable`."""
+def discard_candidate(places: Places) -> str:
+    """Drop the candidate; return what it was, in words. Raises Problem `not-permitted`, `state-unwritable`."""
     if not is_owner(places):
         raise Problem("not-permitted", "only root may drop what waits to be tried")
     with as_owner(places):
@@ -119,37 +118,34 @@ def discard(places: Places) -> str:
         return drop(places)
 
 
-def _load(path: str, places: Places) -> bytes:
-    """Read a seal as the daemon would: its folder is the daemon's, and may lead anywhere."""
-    with as_owner(places):
+def _load_seal(path: str, places: Places) -> bytes:
+    with as_owner(places):  # the folder is the daemon's, whose user can let it lead anywhere
         return load_seal(path)
 
 
-def _may_ask(places: Places) -> bool:
-    """Tell whether this process may ask key sources itself."""
+def _may_ask_sources(places: Places) -> bool:
+    """Tell whether this process may ask the key sources itself."""
     return os.geteuid() == 0 if places.of_device else is_owner(places)
 
 
-def _choose(places: Places, source: str | None) -> tuple[str, dict[str, Problem]]:
-    """Return the source, ready to be asked, and what is wrong with those before it.
-
-    What belongs to the device as a whole is not used for a state that somebody made by hand, unless it is named.
-    """
+def _choose_source(places: Places, source: str | None) -> tuple[str, dict[str, Problem]]:
+    """Return the source to seal by, and the Problems of the sources that were tried before it."""
+    # Sources that belong to the device as a whole are not used for somebody's own state directory, unless named.
     passed: dict[str, Problem] = {}
     *stronger, last = (source,) if source is not None else SOURCES if places.of_device else SOURCES[-1:]
     for one in stronger:
         try:
-            _try(one, places)
+            _try_source(one, places)
         except Problem as problem:
             passed[one] = problem
         else:
             return one, passed
-    _try(last, places)
+    _try_source(last, places)
     return last, passed
 
 
-def _present_source(places: Places) -> str | None:
-    """Return by what the present credential is sealed: nothing weaker takes its place without being asked for."""
+def _read_present_source(places: Places) -> str | None:
+    """Return the key source of the present seal, None without one."""
     with as_owner(places):
         try:
             return parse_seal(load(places.sealed, SIZE_LIMIT) or b"").header.source
@@ -157,19 +153,19 @@ def _present_source(places: Places) -> str | None:
             return None
 
 
-def _try(source: str, places: Places) -> None:
-    prepare(source, places.keys)
-    derived(source, bytes(SALT_SIZE), places)
+def _try_source(source: str, places: Places) -> None:
+    prepare_secret(source, places.keys)
+    derive_seal_secret(source, bytes(SALT_SIZE), places)
 
 
-def _render(places: Places, material: Material, source: str, fingerprint: str) -> tuple[Header, bytes]:
+def _render_seal(places: Places, material: Material, source: str, fingerprint: str) -> tuple[Header, bytes]:
     salt, nonce = os.urandom(SALT_SIZE), os.urandom(NONCE_SIZE)
-    secret, key = derived(source, salt, places)
-    header = Header(source, key.hex(), serial_number(), material.type, fingerprint, salt, nonce)
+    secret, key = derive_seal_secret(source, salt, places)
+    header = Header(source, key.hex(), read_serial(), material.type, fingerprint, salt, nonce)
     clear = render_header(header)
     return header, clear + encrypt(secret, salt, nonce, clear, render_body(parts_of(material)))
 
 
-def _rights_for_keys(places: Places) -> AbstractContextManager[None]:
-    """The device's key sources are root's; others belong to whom the state belongs to."""
+def _act_as_keys_owner(places: Places) -> AbstractContextManager[None]:
+    """Become the owner of the key sources: root for the device's, else the owner of the state directory."""
     return nullcontext() if places.of_device else as_owner(places)

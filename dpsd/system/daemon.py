@@ -1,4 +1,4 @@
-"""The running daemon as other processes see it: its status file, its lock, its signals."""
+"""The running daemon, as other processes see it: its status file, its lock and its signals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dpsd.system.files import load, lock
 
 
 def load_status(places: Places) -> dict[str, Any] | None:
-    """Return what status.json says, None where there is none to be read."""
+    """Return the contents of status.json, None if it cannot be read."""
     try:
         return dict(parse_object(load(places.status) or b"").values)
     except ShapeError:
@@ -21,12 +21,12 @@ def load_status(places: Places) -> dict[str, Any] | None:
 
 
 def is_provisioned(places: Places) -> bool:
-    """Tell whether this boot is provisioned."""
+    """Tell whether the device is provisioned in this boot."""
     return os.path.exists(places.provisioned)
 
 
 def is_running(status: dict[str, Any] | None) -> bool:
-    """Tell whether the process that wrote `status` still lives; without rights over it, that it exists is enough."""
+    """Tell whether the process that wrote `status` still exists, whoever's it is."""
     pid = (status or {}).get("pid")
     if not isinstance(pid, int) or pid <= 1 or (status or {}).get("state") == "stopped":
         return False
@@ -34,16 +34,16 @@ def is_running(status: dict[str, Any] | None) -> bool:
 
 
 def ask_to_register(places: Places) -> None:
-    """Send SIGUSR1 to the daemon; raises Problem `not-running` or `not-permitted`."""
-    _signal(places, signal.SIGUSR1)
+    """Send SIGUSR1 to the daemon, so that it registers again; raises Problem `not-running`, `not-permitted`."""
+    _send_signal(places, signal.SIGUSR1)
 
 
-def ask_to_look(places: Places) -> None:
-    """Send SIGHUP to the daemon, which reads everything again; raises as `ask_to_register`."""
-    _signal(places, signal.SIGHUP)
+def ask_to_reload(places: Places) -> None:
+    """Send SIGHUP to the daemon, so that it reads all files again; raises as `ask_to_register`."""
+    _send_signal(places, signal.SIGHUP)
 
 
-def _signal(places: Places, number: signal.Signals) -> None:
+def _send_signal(places: Places, number: signal.Signals) -> None:
     status = load_status(places)
     if status is None or not is_running(status) or not _lock_is_held(places):
         raise Problem("not-running", "dpsd is not running")
@@ -56,8 +56,8 @@ def _signal(places: Places, number: signal.Signals) -> None:
 
 
 def _lock_is_held(places: Places) -> bool:
-    """Make sure that a process id from an old status file is not somebody else's by now."""
-    if not os.path.exists(places.lock):
+    """Tell whether the daemon holds its lock: a process id in an old status file may be another program's by now."""
+    if not os.path.exists(places.lock):  # or it cannot be seen, and then nothing can be told
         return not os.access(places.private, os.X_OK)
     try:
         with lock(places.lock):
@@ -67,9 +67,9 @@ def _lock_is_held(places: Places) -> bool:
     return False
 
 
-def problem_told(status: dict[str, Any] | None) -> Problem | None:
-    """Return the problem that a status, or a part of one, tells of; None where it tells of none."""
-    from dpsd.state.messages import parse_problem  # only where a problem is asked for
+def read_problem(status: dict[str, Any] | None) -> Problem | None:
+    """Return the problem in a status, or in a part of one; None without a problem."""
+    from dpsd.state.messages import parse_problem  # the resident daemon does without it
 
     try:
         found = Table(status or {}).optional_table("problem")

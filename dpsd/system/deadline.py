@@ -1,7 +1,6 @@
-"""Time limits around blocking calls, by ITIMER_REAL, and the steps of an attempt. For the main thread only.
+"""Time limits for blocking calls, by ITIMER_REAL, and the steps of an attempt; for the main thread only.
 
-A signal is the one limit that reaches a TLS handshake or a connect inside a library. `TimeUp` is not an Exception, so
-that no library's handler can swallow it.
+A signal is the only limit that reaches a TLS handshake or a connect inside a library.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from dpsd.errors import Problem
 from dpsd.state.messages import Event, Step
 
 
-class TimeUp(BaseException):
+class TimeUp(BaseException):  # not an Exception, so that no library catches it
     """The time limit of the enclosing `time_limit` is over."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeUp inside the block after `seconds`."""
-    previous = signal.signal(signal.SIGALRM, _ring)
+    """Raise TimeUp in the `with` block after `seconds`."""
+    previous = signal.signal(signal.SIGALRM, _raise_time_up)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -30,7 +29,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-def _ring(number: int, frame: object) -> None:
+def _raise_time_up(number: int, frame: object) -> None:
     raise TimeUp
 
 
@@ -42,9 +41,9 @@ Report = Callable[[Event], None]
 
 @contextlib.contextmanager
 def step(text: str, report: Report, extra: float = 0, limit: float = STEP_LIMIT) -> Iterator[None]:
-    """Report a step and limit its time; `extra` seconds are added to the limit of a step that waits.
+    """Report a step and limit its time. limit: seconds. extra: more seconds, for a step that waits.
 
-    Raises Problem `no-answer` when the time is over.
+    Raises Problem `no-answer` after that time.
     """
     report(Step(text))
     try:

@@ -1,9 +1,8 @@
-"""Lines for people: in the journal with fields to search by, elsewhere on standard error.
+"""Lines for people: in the journal with fields to search by, otherwise on standard error.
 
-Where standard error is the journal, lines go there by its own protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL),
-all of them, so that they keep their order. A problem's line carries its code, its hint, and the id by which
-`journalctl -x` finds its meaning in the catalog. What cannot be sent is written to standard error as anywhere else,
-with its priority, which journald takes off. Nothing that came from outside can fake a line, a field or a priority.
+If standard error is the journal, all lines go there by its own protocol, so that they keep their order; source:
+https://systemd.io/JOURNAL_NATIVE_PROTOCOL. A problem's line carries its code, its hint, and the id by which
+`journalctl -x` finds its meaning in the catalog. Text from outside cannot fake a line, a field or a priority.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from dpsd.text import printable
 WARNING, NOTICE, INFO = 4, 5, 6
 SOCKET = "/run/systemd/journal/socket"
 SEND_LIMIT = 0.2
-"""Seconds until a journal that does not read is left alone."""
+"""Seconds to wait for a journal that does not read."""
 _LIMIT = 1000
 _MESSAGE_IDS = "bd57fb3d2f52456f8bee2ef7"
-"""The beginning of the ids of all our messages, drawn once; the rest is the code's checksum."""
+"""The random beginning of all ids of dpsd's messages; the rest is the code's checksum."""
 
 
 def log(priority: int, text: str, **fields: str) -> None:
-    """Write one line; a reader that went away is no reason to stop. fields: further ones, for the journal only."""
+    """Write one line, or nothing if its reader has gone. fields: more of them, for the journal only."""
     line = printable(text, _LIMIT)
     if not is_journal():
         _print(f"dpsd: {line}")
     elif not _send({"MESSAGE": line, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": "dpsd", **fields}):
-        _print(f"<{priority}>{line}")
+        _print(f"<{priority}>{line}")  # journald takes the priority off again
 
 
 def log_problem(problem: Problem) -> None:
-    """Write each sentence of a problem and its hint; the first line leads to the explanation."""
+    """Write each sentence of a problem and its hint; `journalctl -x` explains the first line."""
     known = {"MESSAGE_ID": message_id(problem.code), "DPSD_HINT": problem.hint}
     log(WARNING, str(problem), DPSD_CODE=problem.code, **known)
     for sentence in problem.also:
@@ -44,12 +43,12 @@ def log_problem(problem: Problem) -> None:
 
 
 def message_id(code: str) -> str:
-    """Return the journal's id, 128 bits in hexadecimal, of the problems with this code."""
+    """Return the journal's id for problems with this code, 128 bits in hexadecimal."""
     return f"{_MESSAGE_IDS}{binascii.crc32(code.encode()):08x}"
 
 
 def is_journal() -> bool:
-    """Tell whether standard error is the journal's, rather than a file or terminal of somebody who inherited it."""
+    """Tell whether standard error is the journal: a shell may inherit JOURNAL_STREAM and write elsewhere."""
     try:
         found = os.fstat(2)
     except OSError:

@@ -1,7 +1,7 @@
-"""sd_notify. the only importer of sdnotify.
+"""Messages to the service manager (sd_notify). Only this module imports sdnotify.
 
-sdnotify encodes Latin-1 and hides its errors, so that one odd character in STATUS= would lose a READY=1 of the same
-datagram: every field goes in a datagram of its own, ASCII only, and errors are seen and logged by the caller.
+sdnotify encodes Latin-1 and hides its errors, so that one odd character in STATUS= would lose a READY=1 in the same
+datagram. So each field goes in a datagram of its own, in ASCII.
 """
 
 from __future__ import annotations
@@ -16,50 +16,54 @@ from dpsd.text import printable
 
 STATUS_LIMIT = 400
 SEND_LIMIT = 0.2
-"""Seconds until a manager that does not read is left alone."""
+"""Seconds to wait for a manager that does not read."""
 
 
 class Notifier:
-    """Talks to the service manager, or to nobody where there is none."""
+    """Sends messages to the service manager, if there is one."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        self._systemd = _connected() if environment.get("NOTIFY_SOCKET") else None
+        self._systemd = _connect() if environment.get("NOTIFY_SOCKET") else None
         self.supervised = self._systemd is not None
         self._owes_ready = False
-        self.watchdog_interval = _watchdog_interval(environment)
+        self.watchdog_interval = _read_watchdog_interval(environment)
 
-    def ready(self) -> None:
-        """Send READY=1; one that did not get through is sent again with whatever is sent next."""
+    def send_ready(self) -> None:
+        """Send READY=1; if it does not get through, send it again with the next message."""
         self._owes_ready = not self._send("READY=1")
 
-    def reloading(self) -> None:
+    def send_reloading(self) -> None:
+        """Send RELOADING=1."""
         self._send("RELOADING=1")
 
-    def stopping(self) -> None:
+    def send_stopping(self) -> None:
+        """Send STOPPING=1."""
         self._send("STOPPING=1")
 
-    def watchdog(self) -> None:
+    def send_watchdog(self) -> None:
+        """Send WATCHDOG=1."""
         self._send("WATCHDOG=1")
 
-    def status(self, text: str) -> None:
+    def send_status(self, text: str) -> None:
+        """Send STATUS= with this text, made printable."""
         self._send(f"STATUS={printable(text, STATUS_LIMIT)}")
 
     def _send(self, field: str) -> bool:
-        """Send one field and tell whether it got through. That nobody reads, or listens, must not end the daemon."""
+        """Send one field and tell whether it got through; a manager that does not read must not end the daemon."""
         if self._systemd is None:
             return True
         try:
             self._systemd.notify(field)
         except OSError:
-            self._systemd = _connected() or self._systemd
+            self._systemd = _connect() or self._systemd
             return False
         if self._owes_ready and field != "READY=1":
-            self.ready()
+            self.send_ready()
         return True
 
 
-def _connected() -> Any:
-    """Return sdnotify's notifier, None where nobody listens (a NOTIFY_SOCKET that a shell inherited)."""
+def _connect() -> Any:
+    """Return sdnotify's notifier, None if nobody listens, as after a shell inherited NOTIFY_SOCKET."""
     try:
         systemd = sdnotify.SystemdNotifier(debug=True)
     except OSError:
@@ -68,8 +72,8 @@ def _connected() -> Any:
     return systemd
 
 
-def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
-    """Return seconds between pings, half of what the unit asks for, None where it asks for none."""
+def _read_watchdog_interval(environment: Mapping[str, str]) -> float | None:
+    """Return the seconds between pings, half of what the unit asks for; None if it asks for none."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     meant_for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     asked = int(microseconds) if microseconds.isdecimal() and meant_for_us else 0

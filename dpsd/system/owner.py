@@ -1,7 +1,7 @@
 """Acting as the owner of the state directory.
 
-What root does by hand must leave files that the daemon can read and replace, and must meet the same permissions as the
-daemon, so that "it works in the foreground" means something.
+What root does by hand must leave files that the daemon can read and replace. It must also meet the permissions that the
+daemon meets, so that "it works in the foreground" means something.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import pwd
 from collections.abc import Callable, Iterator
 
 from dpsd.state.places import Places
-from dpsd.system.process import in_child
+from dpsd.system.process import run_in_child
 
 
-def act_as_owner(places: Places) -> None:
-    """Become the state directory's owner, for good, if this is root and the directory exists."""
+def become_owner(places: Places) -> None:
+    """Become the state directory's owner for good, if this is root and the directory exists."""
     if os.geteuid() != 0:
         return
     try:
@@ -24,14 +24,14 @@ def act_as_owner(places: Places) -> None:
     except OSError:
         return
     if owner.st_uid != 0:
-        os.setgroups(_groups(owner.st_uid, owner.st_gid))
+        os.setgroups(_find_groups(owner.st_uid, owner.st_gid))
         os.setgid(owner.st_gid)
         os.setuid(owner.st_uid)
 
 
 @contextlib.contextmanager
 def as_owner(places: Places) -> Iterator[None]:
-    """Be the state directory's owner inside of the `with` block, if this is root and the directory exists."""
+    """Act as the state directory's owner in the `with` block, if this is root and the directory exists."""
     try:
         owner = os.stat(places.state)
     except OSError:
@@ -40,7 +40,7 @@ def as_owner(places: Places) -> Iterator[None]:
         yield
         return
     groups, group = os.getgroups(), os.getegid()
-    os.setgroups(_groups(owner.st_uid, owner.st_gid))
+    os.setgroups(_find_groups(owner.st_uid, owner.st_gid))
     os.setegid(owner.st_gid)
     os.seteuid(owner.st_uid)
     try:
@@ -51,25 +51,28 @@ def as_owner(places: Places) -> Iterator[None]:
         os.setgroups(groups)
 
 
-def in_owners_process(places: Places, deed: Callable[[], bytes]) -> bytes:
-    """Do `deed` in a process that becomes the state directory's owner for good; return what it returns, if it does."""
+def run_as_owner(places: Places, task: Callable[[], bytes]) -> bytes:
+    """Run `task` in a child that becomes the state directory's owner for good.
 
-    def deed_as_owner() -> bytes:
-        act_as_owner(places)
-        return deed()
+    Return what the task returns, empty if it fails.
+    """
 
-    return in_child(deed_as_owner)
+    def task_as_owner() -> bytes:
+        become_owner(places)
+        return task()
+
+    return run_in_child(task_as_owner)
 
 
 def is_owner(places: Places) -> bool:
-    """Tell whether this process may do with the state directory what it likes."""
+    """Tell whether this process is root or the state directory's owner."""
     try:
         return os.geteuid() in (0, os.stat(places.state).st_uid)
     except OSError:
         return os.geteuid() == 0
 
 
-def _groups(uid: int, gid: int) -> list[int]:
+def _find_groups(uid: int, gid: int) -> list[int]:
     try:
         return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
     except KeyError:

@@ -1,7 +1,6 @@
-"""Hears when a route comes up.
+"""Notices when a route comes up, by a netlink socket.
 
-A netlink socket rather than udev: a carrier alone leads nowhere yet, and a new route is what an attempt waits for.
-Source: netlink(7), rtnetlink(7).
+udev would only report a carrier, which leads nowhere yet: an attempt waits for a route. Source: rtnetlink(7).
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ _MAIN_TABLE, _BY_THE_KERNEL, _UNICAST = 254, 2, 1
 _CHUNK = 64 * 1024
 
 
-class LinkWatch:
-    """descriptor: readable when routes changed."""
+class RouteWatch:
+    """Watches the kernel's routes. descriptor: readable when routes have changed."""
 
     def __init__(self) -> None:
-        """Listen; raises OSError where the kernel does not let this process."""
+        """Begin to listen; raises OSError if the kernel does not allow it."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         try:
             self._socket.setblocking(False)
@@ -33,7 +32,7 @@ class LinkWatch:
         self.descriptor = self._socket.fileno()
 
     def came_up(self) -> bool:
-        """Read all that has arrived and tell whether a usable route is among it."""
+        """Read all changes that have arrived and tell whether a usable route is new."""
         found = False
         while True:
             try:
@@ -41,18 +40,20 @@ class LinkWatch:
             except BlockingIOError:
                 return found
             except OSError:
-                return True  # more arrived than the kernel keeps: much has changed
+                return True  # more changes arrived than the kernel keeps, so assume one
 
     def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
 
 def has_new_route(data: bytes) -> bool:
-    """Tell whether netlink messages add a route to somewhere; the kernel's own of each IPv6 link leads nowhere."""
+    """Tell whether netlink messages add a route that leads somewhere."""
     while len(data) >= _HEADER + _ROUTE:
         length = int.from_bytes(data[0:4], sys.byteorder)
         kind = int.from_bytes(data[4:6], sys.byteorder)
         family, table, protocol, route_type = data[16], data[20], data[21], data[23]
+        # The kernel itself adds a route for each IPv6 link, which leads nowhere.
         own = family == socket.AF_INET6 and protocol == _BY_THE_KERNEL
         if kind == _NEW_ROUTE and table == _MAIN_TABLE and route_type == _UNICAST and not own:
             return True

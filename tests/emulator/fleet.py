@@ -12,7 +12,7 @@ import time
 from dpsd.errors import Problem, Retry
 from dpsd.protocol.assignment import Assignment
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
-from dpsd.protocol.retry import delay
+from dpsd.protocol.retry import choose_delay
 from dpsd.protocol.sas import derive_device_key
 from tests.emulator.device import connect_packet, packet, publish_packet, subscribe_packet, token
 from tests.emulator_process import EmulatorProcess
@@ -92,7 +92,7 @@ class Fleet:
             except Problem as problem:
                 operation_id, retry = machine.operation_id, problem.kind.retry
                 failures[retry] = failures.get(retry, 0) + 1
-                await asyncio.sleep(delay(problem, failures[retry], random.random()) or 0)
+                await asyncio.sleep(choose_delay(problem, failures[retry], random.random()) or 0)
 
     async def _attempt(self, name: str, machine: Registration) -> Assignment:
         session = await self._open(name)

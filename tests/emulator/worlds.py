@@ -15,7 +15,7 @@ from dpsd.emulator.files.authority import Issued
 from dpsd.emulator.switches import Switches
 from dpsd.emulator.world import World
 from dpsd.protocol.login import DpsLogin
-from dpsd.protocol.sas import dps_resource
+from dpsd.protocol.sas import make_dps_resource
 from dpsd.secret import Secret
 from dpsd.shape import Table
 from tests.emulator.device import token
@@ -67,7 +67,7 @@ def login(registration_id: str = "pi", scope: str = SCOPE) -> DpsLogin:
 
 
 def with_key(key: str, registration_id: str = "pi", expiry: float = NOW + 3600, name: str | None = None) -> Credential:
-    made = token(dps_resource(SCOPE, registration_id), key, int(expiry), name)
+    made = token(make_dps_resource(SCOPE, registration_id), key, int(expiry), name)
     return Credential((), Secret(made.encode()))
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from dpsd.errors import Problem, encode_problem
-from dpsd.protocol.retry import delay
+from dpsd.protocol.retry import choose_delay
 from dpsd.shape import Table
 from dpsd.state.messages import parse_problem
 
@@ -46,7 +46,7 @@ def check_shown(problem: Problem) -> None:
         check_line(sentence)
     carried = parse_problem(Table(json.loads(json.dumps(encode_problem(problem)))))
     assert encode_problem(carried) == encode_problem(problem)
-    seconds = delay(problem, 1, 0.5)
+    seconds = choose_delay(problem, 1, 0.5)
     assert seconds is None or (math.isfinite(seconds) and seconds > 0)
 
 

@@ -9,16 +9,16 @@ from dpsd.configuration.settings import SETTINGS
 from dpsd.errors import Problem, ProtocolError
 from dpsd.outputs import FORMATS
 from dpsd.protocol import dps
-from dpsd.protocol.assignment import Assignment, check_allowed, parse_assignment
+from dpsd.protocol.assignment import Assignment, check_hub_allowed, parse_assignment
 from dpsd.protocol.identifiers import is_device_id, is_host_name, parse_endpoint
 from dpsd.protocol.login import HubLogin, parse_login
 from dpsd.protocol.query import encode_query, parse_query
-from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait, poll_delay
+from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait, choose_poll_delay
 from dpsd.protocol.sas import parse_key, parse_token
 from dpsd.shape import ShapeError, Table, parse_object
 from dpsd.state.connection import Connection, encode_connection, parse_connection
 from dpsd.system.routes import has_new_route
-from dpsd.system.time_sync import moment_of
+from dpsd.system.time_sync import parse_moment
 from dpsd.text import LIMIT, printable
 from tests.fuzz.endings import check_line, check_shown, problems, refusing
 from tests.unit.examples import CONNECTION
@@ -47,7 +47,7 @@ def reply_topic(data: bytes) -> None:
     with refusing(ProtocolError):
         reply = dps.parse_reply_topic(text_of(data))
         assert 0 <= reply.status <= 999
-        assert 1 <= poll_delay(reply.retry_after) <= 300
+        assert 1 <= choose_poll_delay(reply.retry_after) <= 300
 
 
 def retry_after(data: bytes) -> None:
@@ -63,7 +63,7 @@ def operation(data: bytes) -> None:
 
 
 def fault(data: bytes) -> None:
-    dps.encode_fault(dps.parse_fault(data), "")
+    dps.encode_error_body(dps.parse_error_body(data), "")
 
 
 def register_body(data: bytes) -> None:
@@ -80,7 +80,7 @@ def assignment(data: bytes) -> None:
 def check_assignment(assigned: Assignment) -> None:
     """Fail unless every file can be rendered from it."""
     assert is_host_name(assigned.hub) and is_device_id(assigned.device_id)
-    moment_of(assigned.assigned_at)
+    parse_moment(assigned.assigned_at)
     json.dumps(assigned.payload, indent=1, allow_nan=False)
     login = HubLogin(assigned.hub, assigned.device_id)
     assert parse_login(login.encode()) == login
@@ -170,7 +170,7 @@ def hub_pattern(data: bytes) -> None:
     """A pattern of hub.allow, up to a line's end, and a hub's name."""
     pattern, _, name = text_of(data).partition("\n")
     with refusing(ValueError), problems("assignment-not-allowed"):
-        check_allowed(printable(name), SETTINGS["hub.allow"].check([pattern]))
+        check_hub_allowed(printable(name), SETTINGS["hub.allow"].check([pattern]))
 
 
 def json_object(data: bytes) -> None:

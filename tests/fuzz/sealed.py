@@ -6,12 +6,12 @@ import functools
 import os
 
 from dpsd.credentials.material import check_material
-from dpsd.credentials.sealed import derived, unseal
+from dpsd.credentials.sealed import derive_seal_secret, unseal
 from dpsd.errors import PROBLEMS, ProtocolError
 from dpsd.keys.cipher import encrypt
 from dpsd.keys.request import encode_request, parse_reply, parse_request
 from dpsd.keys.seal import Header, render_header
-from dpsd.sealing.plaintext import from_text
+from dpsd.sealing.plaintext import parse_text
 from dpsd.shape import ShapeError
 from dpsd.state.places import Places
 from dpsd.system.files import make_folder
@@ -42,7 +42,7 @@ def sealed(data: bytes) -> None:
 
 def seal_body(data: bytes) -> None:
     """What is inside, by somebody who has the key."""
-    secret, key = derived("file", SALT, with_key())
+    secret, key = derive_seal_secret("file", SALT, with_key())
     clear = render_header(Header("file", key.hex(), "", "symmetric_key", "symmetric:00", SALT, NONCE))
     with problems("seal-damaged", *UNUSABLE, secret=data):
         unseal(clear + encrypt(secret, SALT, NONCE, clear, data), "the seal", with_key())
@@ -60,7 +60,7 @@ def key_reply(data: bytes) -> None:
 
 def to_be_sealed(data: bytes) -> None:
     with problems(*UNUSABLE, secret=data):
-        check_material(from_text(data).material, "standard input")
+        check_material(parse_text(data).material, "standard input")
 
 
 TARGETS = {

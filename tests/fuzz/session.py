@@ -18,12 +18,12 @@ from dpsd.configuration.proxy import HTTP, SOCKS5, Proxy
 from dpsd.errors import ProtocolError
 from dpsd.network.mqtt import Session
 from dpsd.network.tls import make_context, shake_hands
-from dpsd.network.tunnel import dig
+from dpsd.network.tunnel import open_tunnel
 from dpsd.network.websocket import WebSocket, upgrade
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
 from dpsd.protocol.transports import MQTT, WEBSOCKET, Way
-from dpsd.protocol.websocket import parse_answer
+from dpsd.protocol.websocket import parse_upgrade_reply
 from tests.fuzz.credentials import good
 from tests.fuzz.endings import problems, refusing
 from tests.fuzz.files import put
@@ -98,7 +98,7 @@ def websocket_bytes(data: bytes) -> None:
 def websocket_answer(data: bytes) -> None:
     """What answers the opening handshake."""
     with refusing(ProtocolError):
-        assert 0 <= parse_answer(data).status <= 999
+        assert 0 <= parse_upgrade_reply(data).status <= 999
     with wired(data) as wire, problems("intercepted", "connection-lost", "connection-failed"):
         upgrade(wire, ENDPOINT, "/")
 
@@ -137,7 +137,7 @@ def through_proxy(scheme: str, answers: bytes, password: bytes) -> None:
     proxy = Proxy(scheme, Endpoint("proxy.test", 3128), "user")
     secret = password + b"\n" + base64.b64encode(b"user:" + password.rstrip(b"\r\n"))
     with wired(answers) as wire, problems(*FROM_PROXY, "credential-invalid", secret=secret):
-        dig(wire, proxy, put("proxy.password", password), ENDPOINT).close()
+        open_tunnel(wire, proxy, put("proxy.password", password), ENDPOINT).close()
 
 
 def converse(session: Session) -> None:

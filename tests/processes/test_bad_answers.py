@@ -169,4 +169,4 @@ def test_a_certificate_without_its_intermediates_gets_the_exact_hint(board: Boar
     board.set("credential.certificate_file", str(alone))
     ended = board.dpsctl("provision")
     assert "dpsd: dps-unauthorized: DPS answered 401, error 401002: CA certificate not found." in ended.stderr
-    assert "\nhint: put the intermediates behind the certificate" in ended.stderr
+    assert "\nhint: append the intermediates to the certificate" in ended.stderr

@@ -14,7 +14,7 @@ import random
 
 from dpsd.errors import Problem, Retry
 from dpsd.protocol.registration import Finish, Publish, Registration, Wait
-from dpsd.protocol.retry import delay
+from dpsd.protocol.retry import choose_delay
 from tests.simulation.service import Conditions, Service
 from tests.simulation.tally import Tally
 
@@ -68,7 +68,7 @@ class Fleet:
         return self.tally
 
     def _first_attempt(self) -> float:
-        turn = delay(Problem("fleet-spread", "", window=self._window), 0, self._random())
+        turn = choose_delay(Problem("fleet-spread", "", window=self._window), 0, self._random())
         assert turn is not None
         return self._random() * BOOT + turn + SESSION
 
@@ -127,6 +127,6 @@ class Fleet:
         retry = problem.kind.retry
         device.failures[retry] = device.failures.get(retry, 0) + 1
         problem.window = self._window
-        seconds = delay(problem, device.failures[retry], self._random())
+        seconds = choose_delay(problem, device.failures[retry], self._random())
         assert seconds is not None
         return now + seconds + SESSION

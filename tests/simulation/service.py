@@ -21,7 +21,7 @@ POLLS, POLL_SECONDS = 5, 10
 """Of one device."""
 POLL_AFTER = 3
 """Seconds that a 202 asks for."""
-_THROTTLED = dps.encode_fault(dps.Fault(429001, "", ""), "2026-01-10T21:39:05.1573304Z")
+_THROTTLED = dps.encode_error_body(dps.ErrorBody(429001, "", ""), "2026-01-10T21:39:05.1573304Z")
 """Without the words for people: to show them takes a device longer than all the rest."""
 
 

@@ -42,8 +42,8 @@ def test_an_exact_hint_replaces_that_of_the_code() -> None:
 
 def test_an_amended_problem_keeps_the_rest() -> None:
     problem = Problem("dps-throttled", "said", hint="do this", retry_after=9, also=("more",), window=60)
-    assert encode_problem(problem.amended()) == encode_problem(problem)
-    assert encode_problem(problem.amended("known")) == {**encode_problem(problem), "sentence": "known"}
+    assert encode_problem(problem.amend()) == encode_problem(problem)
+    assert encode_problem(problem.amend("known")) == {**encode_problem(problem), "sentence": "known"}
 
 
 def test_a_key_shows_a_fixed_word() -> None:

@@ -15,7 +15,7 @@ from dpsd.emulator.files.certificates import climb, common_name, is_in_dates, is
 from dpsd.emulator.world import Authentication, Authorities, Keys, Thumbprints, World
 from dpsd.errors import ProtocolError
 from dpsd.protocol.login import DpsLogin
-from dpsd.protocol.sas import DPS_KEY_NAME, Token, derive_device_key, dps_resource, parse_token, verify_token
+from dpsd.protocol.sas import DPS_KEY_NAME, Token, derive_device_key, make_dps_resource, parse_token, verify_token
 from dpsd.secret import Secret
 
 KEY_CACHE_SECONDS = 30 * 60
@@ -130,10 +130,10 @@ def _checked_token(world: World, login: DpsLogin, password: Secret, now: float) 
         token = parse_token(password.reveal().decode())
     except (ProtocolError, UnicodeDecodeError):
         raise RequestError(*UNAUTHORIZED) from None
-    expected = dps_resource(login.id_scope, login.registration_id)
+    expected = make_dps_resource(login.id_scope, login.registration_id)
     named = token.key_name in (None, "", DPS_KEY_NAME) or world.switches.word("unknown-key-name") == "accept"
     fresh = token.expiry + world.switches.number("clock-drift") > now
-    if token.decoded_resource().lower() != expected.lower() or not named or not fresh:
+    if token.decode_resource().lower() != expected.lower() or not named or not fresh:
         raise RequestError(*UNAUTHORIZED)
     return token
 

@@ -20,11 +20,11 @@ from dpsd.errors import Problem, ProtocolError
 from dpsd.protocol.dps import (
     PAYLOAD_LIMIT,
     REPLY_FILTER,
-    Fault,
+    ErrorBody,
     Poll,
     Register,
     Reply,
-    encode_fault,
+    encode_error_body,
     encode_operation,
     parse_register_body,
     parse_request_topic,
@@ -207,11 +207,11 @@ class DpsConversation:
 
     def _refuse(self, request: Register | Poll, refusal: RequestError, now: float) -> list[Step]:
         retry_after = self._retry_after() if refusal.status == 429 else None
-        fault = Fault(refusal.error_code, refusal.message, self._world.new_guid())
+        fault = ErrorBody(refusal.error_code, refusal.message, self._world.new_guid())
         answer = Answer(
             moment="register-reply" if isinstance(request, Register) else "poll-reply",
             reply=Reply(refusal.status, request.request_id, retry_after),
-            body=encode_fault(fault, timestamp(now)),
+            body=encode_error_body(fault, timestamp(now)),
             note={"errorCode": refusal.error_code, "message": refusal.message},
         )
         if refusal.status != 401:

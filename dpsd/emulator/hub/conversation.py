@@ -18,7 +18,7 @@ from dpsd.emulator.world import Authorities, Device, Hub, Keys, Telemetry, Thumb
 from dpsd.errors import ProtocolError
 from dpsd.protocol import hub as hub_topics
 from dpsd.protocol.login import HubLogin
-from dpsd.protocol.sas import Token, hub_resource, parse_token, verify_token
+from dpsd.protocol.sas import Token, make_hub_resource, parse_token, verify_token
 from dpsd.shape import ShapeError, parse_object
 
 SUBSCRIPTION_LIMIT = 5
@@ -94,8 +94,8 @@ class HubConversation:
         return True
 
     def _is_for(self, token: Token, hub: Hub) -> bool:
-        host, _, rest = token.decoded_resource().partition("/")
-        return self._world.find_hub(host) is hub and hub_resource("", self._login.device_id) == f"/{rest}"
+        host, _, rest = token.decode_resource().partition("/")
+        return self._world.find_hub(host) is hub and make_hub_resource("", self._login.device_id) == f"/{rest}"
 
     def subscribe(self, filters: tuple[tuple[str, int], ...]) -> list[int] | None:
         """Grant what a device may subscribe to, at QoS 1 at most; None where the hub would hang up."""

@@ -9,8 +9,7 @@ from typing import Any
 from dpsd.emulator.dps.steps import Answer
 from dpsd.emulator.wire.faults import Fault
 from dpsd.emulator.wire.packets import ConnAck, ServerPacket, SubAck
-from dpsd.protocol.dps import Fault as FaultBody
-from dpsd.protocol.dps import Reply, encode_fault, encode_reply_topic
+from dpsd.protocol.dps import ErrorBody, Reply, encode_error_body, encode_reply_topic
 from dpsd.protocol.query import encode_query
 from dpsd.shape import Table
 
@@ -81,7 +80,7 @@ def _altered_body(answer: Answer, fault: Table, status: int, timestamp: str) -> 
     if status >= 300:
         code = values.get("errorCode", status * 1000)
         message = values.get("message", "A fault of the emulator's list.")
-        return encode_fault(FaultBody(code, message, TRACKING_ID), timestamp)
+        return encode_error_body(ErrorBody(code, message, TRACKING_ID), timestamp)
     return answer.body
 
 

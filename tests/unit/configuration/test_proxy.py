@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpsd.configuration.proxy import Proxy, parse_proxy
-from dpsd.network.tunnel import effective_proxy
+from dpsd.network.tunnel import choose_proxy
 from dpsd.protocol.identifiers import Endpoint
 from tests.unit.examples import problem_of
 
@@ -81,22 +81,22 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_the_environment_decides_only_when_it_is_asked(clean: pytest.MonkeyPatch) -> None:
     clean.setenv("https_proxy", "proxy.example:3128")
-    assert effective_proxy(None, "dps.example") is None
-    assert str(effective_proxy("environment", "dps.example")) == "http://proxy.example:3128"
-    assert str(effective_proxy("http://other.example:1", "dps.example")) == "http://other.example:1"
+    assert choose_proxy(None, "dps.example") is None
+    assert str(choose_proxy("environment", "dps.example")) == "http://proxy.example:3128"
+    assert str(choose_proxy("http://other.example:1", "dps.example")) == "http://other.example:1"
 
 
 @pytest.mark.parametrize(("exceptions", "through"), [("dps.example", False), (".example", False), ("*", False)])
 def test_no_proxy_names_exceptions(exceptions: str, through: bool, clean: pytest.MonkeyPatch) -> None:
     clean.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     clean.setenv("no_proxy", exceptions)
-    assert (effective_proxy("environment", "dps.example") is not None) == through
-    assert (effective_proxy("environment", "dps.test") is not None) == (exceptions != "*")
+    assert (choose_proxy("environment", "dps.example") is not None) == through
+    assert (choose_proxy("environment", "dps.test") is not None) == (exceptions != "*")
 
 
 @pytest.mark.parametrize("value", ["http://me:CANARY@proxy.example:3128", "ftp://proxy.example:3128", "http://x"])
 def test_a_variable_that_cannot_be_used_is_named(value: str, clean: pytest.MonkeyPatch) -> None:
     clean.setenv("https_proxy", value)
-    problem = problem_of("configuration-invalid", lambda: effective_proxy("environment", "dps.example"))
+    problem = problem_of("configuration-invalid", lambda: choose_proxy("environment", "dps.example"))
     assert problem.sentence.startswith("https_proxy in the environment ")
     assert "CANARY" not in str(problem)

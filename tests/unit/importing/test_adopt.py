@@ -190,7 +190,7 @@ def test_the_report_of_a_problem_says_its_code_and_hint_only(places: Places) -> 
     folder = bring(places, {"secret words.toml": b""})
     problem_of("bundle-invalid", lambda: adopt_found(folder, places))
     report = Path(folder, "dpsd-report.txt").read_text()
-    assert report.startswith("bundle-invalid: make the bundle anew") and "words" not in report
+    assert report.startswith("bundle-invalid: make the bundle again") and "words" not in report
 
 
 NAMED = {

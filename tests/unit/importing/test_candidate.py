@@ -17,7 +17,7 @@ from dpsd.provisioning.candidate import has_candidate, promote, waiting_trial
 from dpsd.provisioning.device import open_device
 from dpsd.provisioning.publish import publish
 from dpsd.provisioning.record_file import load_record
-from dpsd.sealing.seal import discard
+from dpsd.sealing.seal import discard_candidate
 from dpsd.state.places import Places
 from dpsd.state.record import Record
 from dpsd.state.trial import PRESENT, Trial
@@ -91,8 +91,8 @@ def test_another_type_and_store_waits_beside_what_is_in_force(places: Places) ->
     before = who(places)
     adopt_content(places, {"dpsd.toml": SETTINGS, **PAIR})
     assert who(places) == before and who_of(candidate_of(places))[1].startswith("x509:")
-    assert discard(places) == "newly imported settings and credential"
-    assert who(places) == before and waiting(places) == [] and discard(places) == ""
+    assert discard_candidate(places) == "newly imported settings and credential"
+    assert who(places) == before and waiting(places) == [] and discard_candidate(places) == ""
 
 
 def test_beside_a_credential_in_a_file_a_sealed_one_waits_too(places: Places) -> None:
@@ -106,7 +106,7 @@ def test_beside_a_credential_in_a_file_a_sealed_one_waits_too(places: Places) ->
     publish(record_of(places), places)
     adopt_content(places, OTHER)
     assert waiting(places) == ["candidate.sealed", "candidate.toml"]
-    discard(places)
+    discard_candidate(places)
     assert not Path(places.sealed).exists()
 
 

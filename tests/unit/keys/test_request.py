@@ -16,18 +16,18 @@ from dpsd.keys.request import (
     REQUEST_LIMIT,
     Derive,
     Sign,
-    encode_answer,
     encode_refusal,
+    encode_reply,
     encode_request,
     parse_reply,
     parse_request,
 )
-from dpsd.protocol.sas import dps_resource, encode_resource, hub_resource, string_to_sign
+from dpsd.protocol.sas import encode_resource, make_dps_resource, make_hub_resource, make_string_to_sign
 from dpsd.shape import ShapeError
 from tests.unit.examples import CHECKOUT, problem_of
 
-DPS = string_to_sign(encode_resource(dps_resource("0ne00TEST01", "pi-1:a.b_c")), 1760000000)
-HUB = string_to_sign(encode_resource(hub_resource("contoso.azure-devices.net", "pi(1),=@;$'*!+")), 1760000000)
+DPS = make_string_to_sign(encode_resource(make_dps_resource("0ne00TEST01", "pi-1:a.b_c")), 1760000000)
+HUB = make_string_to_sign(encode_resource(make_hub_resource("contoso.azure-devices.net", "pi(1),=@;$'*!+")), 1760000000)
 SALT = bytes(range(32))
 
 
@@ -64,7 +64,7 @@ def test_nothing_else_is_answered(packet: bytes) -> None:
 
 
 def test_an_answer_or_the_problem_comes_back() -> None:
-    assert parse_reply(encode_answer(b"\0", b"b"), 2) == [b"\0", b"b"]
+    assert parse_reply(encode_reply(b"\0", b"b"), 2) == [b"\0", b"b"]
     problem = Problem("key-source-missing", "it is not there", hint="look")
     found = problem_of(problem.code, lambda: parse_reply(encode_refusal(problem), 2))
     assert (found.sentence, found.hint) == (problem.sentence, problem.hint)
@@ -93,7 +93,7 @@ def ask(packet: bytes, user: int) -> bytes:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is answered")
 def test_the_service_names_a_request_that_it_does_not_answer() -> None:
-    assert "none of the requests" in problem_of("not-permitted", lambda: parse_reply(ask(b"genkey 1", 0), 1)).sentence
+    assert "answer such a request" in problem_of("not-permitted", lambda: parse_reply(ask(b"genkey 1", 0), 1)).sentence
 
 
 def test_one_who_went_away_is_no_failure() -> None:
@@ -120,6 +120,6 @@ def test_the_service_loads_neither_openssl_for_certificates_nor_the_network() ->
 
 def test_without_the_service_the_daemon_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dpsd.keys.client.KEYS_SOCKET", f"{tmp_path}/none")
-    from dpsd.keys.client import HelpedKey
+    from dpsd.keys.client import ServiceKey
 
-    problem_of("key-helper-unreachable", lambda: HelpedKey(1).sign(FINGERPRINT))
+    problem_of("key-helper-unreachable", lambda: ServiceKey(1).sign(FINGERPRINT))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.keys.sources import derive, prepare
+from dpsd.keys.sources import derive_secret, prepare_secret
 from tests.unit.examples import problem_of
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may let systemd-creds encrypt")
@@ -28,7 +28,7 @@ class Systemd:
         self._command, self._machine_id = folder / "systemd-creds", folder / "machine-id"
         monkeypatch.setattr("dpsd.keys.systemd_creds.COMMAND", str(self._command))
         monkeypatch.setattr("dpsd.system.machine_id.MACHINE_ID", str(self._machine_id))
-        monkeypatch.setattr("dpsd.system.machine_id.mounted_kind", lambda path: "ext4")
+        monkeypatch.setattr("dpsd.system.machine_id.find_mounted_kind", lambda path: "ext4")
         self.folder = str(folder / "keys")
         self.machine_id("1" * 32)
         self.says(WORKS)
@@ -50,36 +50,36 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
 @pytest.mark.parametrize("says", BREAKS.values(), ids=BREAKS)
 def test_what_systemd_does_not_keep_whole_is_no_secret(systemd: Systemd, says: str) -> None:
     systemd.says(says)
-    problem_of("key-source-failed", lambda: prepare("systemd", systemd.folder))
+    problem_of("key-source-failed", lambda: prepare_secret("systemd", systemd.folder))
     assert not Path(systemd.folder).exists()
 
 
 @as_root
 def test_an_empty_secret_seals_nothing(systemd: Systemd) -> None:
-    prepare("systemd", systemd.folder)
+    prepare_secret("systemd", systemd.folder)
     systemd.says("b''")
     before = Path(systemd.folder, "systemd.json").read_bytes()
-    problem_of("key-source-failed", lambda: derive("systemd", b"salt", systemd.folder))
-    prepare("systemd", systemd.folder)
+    problem_of("key-source-failed", lambda: derive_secret("systemd", b"salt", systemd.folder))
+    prepare_secret("systemd", systemd.folder)
     assert Path(systemd.folder, "systemd.json").read_bytes() == before
 
 
 @as_root
 def test_on_another_machine_id_sealing_again_makes_another_secret(systemd: Systemd) -> None:
-    prepare("systemd", systemd.folder)
-    before = derive("systemd", b"salt", systemd.folder)
+    prepare_secret("systemd", systemd.folder)
+    before = derive_secret("systemd", b"salt", systemd.folder)
     systemd.machine_id("2" * 32)
-    problem_of("key-source-changed", lambda: derive("systemd", b"salt", systemd.folder))
-    prepare("systemd", systemd.folder)
-    assert derive("systemd", b"salt", systemd.folder) != before
+    problem_of("key-source-changed", lambda: derive_secret("systemd", b"salt", systemd.folder))
+    prepare_secret("systemd", systemd.folder)
+    assert derive_secret("systemd", b"salt", systemd.folder) != before
     assert sorted(os.listdir(systemd.folder)) == ["systemd.json", "systemd.json.unusable"]
 
 
 def test_a_broken_key_file_is_made_anew_and_a_whole_one_stays(tmp_path: Path) -> None:
-    prepare("file", str(tmp_path))
+    prepare_secret("file", str(tmp_path))
     before = (tmp_path / "file.key").read_bytes()
-    prepare("file", str(tmp_path))
+    prepare_secret("file", str(tmp_path))
     assert (tmp_path / "file.key").read_bytes() == before
     (tmp_path / "file.key").write_bytes(b"")
-    prepare("file", str(tmp_path))
+    prepare_secret("file", str(tmp_path))
     assert len((tmp_path / "file.key").read_bytes()) == 32

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from dpsd.network.resolve import Address, literal, resolve
-from dpsd.network.tcp import connect, interleaved
+from dpsd.network.resolve import Address, parse_address, resolve
+from dpsd.network.tcp import connect, interleave
 from dpsd.protocol.identifiers import Endpoint
 
 V6, V4 = socket.AF_INET6, socket.AF_INET
@@ -26,7 +26,7 @@ def address(family: int, number: int) -> Address:
     ],
 )
 def test_families_take_turns_the_systems_favourite_first(families: list[int], expected: list[tuple[int, int]]) -> None:
-    found = interleaved([address(family, number) for number, family in enumerate(families)])
+    found = interleave([address(family, number) for number, family in enumerate(families)])
     assert found == [address(family, number) for family, number in expected]
 
 
@@ -40,11 +40,11 @@ def test_a_literal_address_is_taken_as_it_is(host: str, family: int) -> None:
 
 @pytest.mark.parametrize("host", ["dps.example", "1.2.3.4.5", "localhost"])
 def test_a_name_is_no_literal(host: str) -> None:
-    assert literal(host) == ()
+    assert parse_address(host) == ()
 
 
 def test_the_address_that_answers_is_taken_and_the_others_are_closed() -> None:
-    refused, good = literal("127.77.0.1"), literal("127.77.0.2")
+    refused, good = parse_address("127.77.0.1"), parse_address("127.77.0.2")
     with socket.create_server(("127.77.0.2", 0)) as server:
         port = server.getsockname()[1]
         with connect(Endpoint("x", port), refused * 3 + good) as connected:

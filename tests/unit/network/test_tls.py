@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dpsd.errors import PROBLEMS
-from dpsd.network.tls import AZURE_ROOTS, make_context, shake_hands, tls_problem
+from dpsd.network.tls import AZURE_ROOTS, make_context, make_tls_problem, shake_hands
 from dpsd.protocol.identifiers import Endpoint
 from tests.unit.authority import make_certificate, make_key, pem_of
 from tests.unit.examples import problem_of
@@ -87,16 +87,16 @@ def tls_error(reason: str) -> ssl.SSLError:
     ],
 )
 def test_an_error_of_tls_is_named(error: ssl.SSLError, code: str) -> None:
-    problem = tls_problem(ENDPOINT, error)
+    problem = make_tls_problem(ENDPOINT, error)
     assert problem.code == code and code in PROBLEMS
     assert "dps.example:8883" in problem.sentence
     assert problem.sentence.isprintable() and problem.sentence.isascii()
 
 
 def test_an_alert_is_told_in_words() -> None:
-    assert tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_UNKNOWN_CA")).sentence.endswith("the alert: unknown ca")
-    old = tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_PROTOCOL_VERSION"))
-    assert old.sentence.endswith("protocol version, so it does not speak TLS 1.2 nor 1.3")
+    assert make_tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_UNKNOWN_CA")).sentence.endswith("the alert: unknown ca")
+    old = make_tls_problem(ENDPOINT, tls_error("TLSV1_ALERT_PROTOCOL_VERSION"))
+    assert old.sentence.endswith("protocol version, so it speaks neither TLS 1.2 nor 1.3")
 
 
 def test_a_connection_that_was_reset_before_the_handshake_is_lost() -> None:

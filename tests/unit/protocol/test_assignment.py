@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpsd.errors import Problem, ProtocolError
-from dpsd.protocol.assignment import Assignment, check_allowed, parse_assignment
+from dpsd.protocol.assignment import Assignment, check_hub_allowed, parse_assignment
 from dpsd.shape import Table
 from tests.unit.examples import ANY_TEXT, JSON_VALUES, problem_of
 
@@ -117,7 +117,7 @@ def test_any_state_is_an_assignment_or_a_named_error(changed: dict[str, object])
 
 @pytest.mark.parametrize("allow", [(), ("contoso-*.azure-devices.net",), ("a.b", "CONTOSO-1.azure-devices.net")])
 def test_an_allowed_hub_passes(allow: tuple[str, ...]) -> None:
-    check_allowed("contoso-1.azure-devices.net", allow)
+    check_hub_allowed("contoso-1.azure-devices.net", allow)
     if allow:
-        problem = problem_of("assignment-not-allowed", lambda: check_allowed("evil.net", allow))
+        problem = problem_of("assignment-not-allowed", lambda: check_hub_allowed("evil.net", allow))
         assert "evil.net" in problem.sentence

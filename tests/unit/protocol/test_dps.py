@@ -16,7 +16,7 @@ from tests.unit.examples import ANY_TEXT, JSON_VALUES
 
 OPERATION_ID = "5.71cf7e385566aa10.4469ed4c-dc19-4af8-8b36-9ef6396ac1b3"
 REPLY = "$dps/registrations/res/"
-NO_FAULT = dps.Fault(None, "", "")
+NO_FAULT = dps.ErrorBody(None, "", "")
 OBJECTS = st.dictionaries(st.text(), JSON_VALUES, max_size=3)
 REPLIES = st.builds(dps.Reply, st.integers(100, 999), st.text(), st.none() | st.integers(0, 10**9 - 1))
 
@@ -129,18 +129,18 @@ def test_a_body_that_is_no_operation_is_refused(body: bytes, said: str) -> None:
 
 @given(st.none() | st.integers(), st.text(), st.text())
 def test_a_fault_is_parsed_back(code: int | None, message: str, tracking_id: str) -> None:
-    fault = dps.Fault(code, message, tracking_id)
-    assert dps.parse_fault(dps.encode_fault(fault, "2026-01-10T21:39:05.1573304Z")) == fault
+    fault = dps.ErrorBody(code, message, tracking_id)
+    assert dps.parse_error_body(dps.encode_error_body(fault, "2026-01-10T21:39:05.1573304Z")) == fault
 
 
 def test_a_fault_is_read_as_the_service_writes_it() -> None:
     body = b'{"errorCode":401002,"trackingId":"2c","message":"Invalid certificate.","timestampUtc":"2026","info":{}}'
-    assert dps.parse_fault(body) == dps.Fault(401002, "Invalid certificate.", "2c")
+    assert dps.parse_error_body(body) == dps.ErrorBody(401002, "Invalid certificate.", "2c")
 
 
 @given(st.binary() | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_body_is_a_value_or_a_protocol_error(body: bytes) -> None:
-    assert isinstance(dps.parse_fault(body), dps.Fault)
+    assert isinstance(dps.parse_error_body(body), dps.ErrorBody)
     for parse in (dps.parse_operation, dps.parse_register_body):
         try:
             assert isinstance(parse(body), tuple)
@@ -150,5 +150,5 @@ def test_any_body_is_a_value_or_a_protocol_error(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"[]", b'{"errorCode":"401"}', b"\xff" * 10])
 def test_a_fault_that_cannot_be_read_is_an_empty_one(body: bytes) -> None:
-    assert dps.parse_fault(body) == NO_FAULT
-    assert dps.parse_fault(b'{"errorCode":1}') != NO_FAULT
+    assert dps.parse_error_body(body) == NO_FAULT
+    assert dps.parse_error_body(b'{"errorCode":1}') != NO_FAULT

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from dpsd.errors import EXIT_LATER, PROBLEMS, Problem, Retry
-from dpsd.protocol.dps import Fault, Reply, encode_fault, encode_reply_topic
-from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, State, Subscribe, Wait, poll_delay
+from dpsd.protocol.dps import ErrorBody, Reply, encode_error_body, encode_reply_topic
+from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, State, Subscribe, Wait, choose_poll_delay
 from tests.unit.examples import ANY_TEXT, JSON_VALUES, problem_of
 
 OPERATION_ID = "5.71cf7e385566aa10.4469ed4c-dc19-4af8-8b36-9ef6396ac1b3"
@@ -94,7 +94,7 @@ def test_a_long_retry_after_ends_the_attempt_and_keeps_the_operation(retry_after
 
 @given(st.none() | st.integers())
 def test_a_poll_delay_stays_within_its_bounds(retry_after: int | None) -> None:
-    assert 1 <= poll_delay(retry_after) <= 300
+    assert 1 <= choose_poll_delay(retry_after) <= 300
 
 
 @pytest.mark.parametrize("request_id", ["", "a", "a-", "a-0", "a-2", "a-11", "xa-1", "A-1"])
@@ -166,7 +166,7 @@ def test_a_refused_request_is_named_and_keeps_its_retry_after(
 
 
 def test_a_fault_is_told_with_code_message_and_tracking_id() -> None:
-    body = encode_fault(Fault(401002, "Invalid\ncertificate.", "2cb8f317"), "2026-01-10T21:39:05.1573304Z")
+    body = encode_error_body(ErrorBody(401002, "Invalid\ncertificate.", "2cb8f317"), "2026-01-10T21:39:05.1573304Z")
     problem = problem_of("dps-unauthorized", lambda: told(requesting(), 401, body))
     said = r"DPS answered 401, error 401002: Invalid\x0acertificate. (tracking id 2cb8f317)"
     assert problem.sentence == said

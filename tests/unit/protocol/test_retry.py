@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpsd.errors import PROBLEMS, Problem, Retry
-from dpsd.protocol.retry import delay
+from dpsd.protocol.retry import choose_delay
 
 CODES = {kind.retry: code for code, kind in PROBLEMS.items()}
 LADDERS = {
@@ -27,7 +27,7 @@ ALMOST_ONE = 1 - 2**-53
 def delay_of(
     retry: Retry, failures: int, fraction: float, retry_after: float | None = None, window: float = 0
 ) -> float:
-    seconds = delay(Problem(CODES[retry], "said", retry_after=retry_after, window=window), failures, fraction)
+    seconds = choose_delay(Problem(CODES[retry], "said", retry_after=retry_after, window=window), failures, fraction)
     assert seconds is not None
     return seconds
 
@@ -90,5 +90,5 @@ def test_the_first_attempts_are_spread_over_the_window_alone(fraction: float, as
 
 
 def test_a_wrong_configuration_waits_for_a_change() -> None:
-    assert delay(Problem("configuration-invalid", "said", retry_after=3), 1, 0.5) is None
+    assert choose_delay(Problem("configuration-invalid", "said", retry_after=3), 1, 0.5) is None
     assert set(CODES) == {*LADDERS, Retry.CONFIGURATION}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.protocol.transports import Way, way, ways
+from dpsd.protocol.transports import Way, list_ways, make_way
 
 DPS = Endpoint("dps.example", 8883)
 MQTT, WEBSOCKET = Way("mqtt", DPS), Way("websocket", Endpoint("dps.example", 443))
@@ -27,13 +27,13 @@ MQTT, WEBSOCKET = Way("mqtt", DPS), Way("websocket", Endpoint("dps.example", 443
 def test_only_auto_leaves_a_choice_and_begins_with_what_worked(
     transport: str, first: str | None, expected: list[Way]
 ) -> None:
-    assert list(ways(transport, DPS, first)) == expected
+    assert list(list_ways(transport, DPS, first)) == expected
 
 
 def test_another_port_is_the_transports_own_and_with_auto_that_of_mqtt() -> None:
     other = Endpoint("dps.example", 9000)
-    assert way("websocket", other).endpoint == other
-    assert [one.endpoint.port for one in ways("auto", other, None)] == [9000, 443]
+    assert make_way("websocket", other).endpoint == other
+    assert [one.endpoint.port for one in list_ways("auto", other, None)] == [9000, 443]
 
 
 def test_only_websocket_has_a_path() -> None:

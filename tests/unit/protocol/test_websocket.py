@@ -19,11 +19,11 @@ from dpsd.protocol.websocket import (
     BINARY,
     CLOSE,
     PING,
+    FrameReader,
     Piece,
-    Unframer,
     encode_frame,
     encode_upgrade,
-    parse_answer,
+    parse_upgrade_reply,
 )
 
 MASKS = st.binary(min_size=4, max_size=4)
@@ -45,7 +45,7 @@ def cut(data: bytes, size: int) -> list[bytes]:
 
 def received(*chunks: bytes) -> list[Piece]:
     """All pieces, with neighbouring data put together."""
-    unframer = Unframer()
+    unframer = FrameReader()
     pieces = [piece for chunk in chunks for piece in unframer.receive(chunk)]
     whole: list[Piece] = []
     for opcode, group in itertools.groupby(pieces, key=lambda piece: piece.opcode):
@@ -58,7 +58,7 @@ def test_the_upgrade_is_what_a_server_takes() -> None:
     protocol = server()
     assert protocol.state is OPEN
     head, _, rest = b"".join(protocol.data_to_send()).partition(b"\r\n\r\n")
-    answer = parse_answer(head)
+    answer = parse_upgrade_reply(head)
     assert (answer.status, answer.headers["sec-websocket-protocol"], rest) == (101, "mqtt", b"")
 
 
@@ -112,7 +112,7 @@ def test_a_frame_that_no_server_may_send_is_an_error(name: str) -> None:
 
 
 def test_a_length_that_never_comes_costs_no_memory() -> None:
-    unframer = Unframer()
+    unframer = FrameReader()
     assert list(unframer.receive(b"\x82\x7f" + b"\xff" * 8)) == []
     assert [piece.payload for _ in range(3) for piece in unframer.receive(b"abc")] == [b"abc"] * 3
 
@@ -126,4 +126,4 @@ def test_any_bytes_are_pieces_or_an_error(chunks: list[bytes]) -> None:
 @given(st.binary(max_size=80) | st.binary(max_size=60).map(lambda tail: b"HTTP/1.1 " + tail))
 def test_any_head_is_an_answer_or_an_error(head: bytes) -> None:
     with contextlib.suppress(ProtocolError):
-        assert 0 <= parse_answer(head).status <= 999
+        assert 0 <= parse_upgrade_reply(head).status <= 999

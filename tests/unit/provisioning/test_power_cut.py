@@ -50,11 +50,11 @@ sys.path.append({str(Path(cryptography.__file__).parents[1])!r})
 from dpsd.credentials.material import Material
 from dpsd.secret import Secret
 from dpsd.state.places import Places
-from dpsd.sealing.plaintext import from_files, remove_secrets
+from dpsd.sealing.plaintext import read_files, remove_secrets
 from dpsd.sealing.seal import seal
 folder = sys.argv[2]
 places = Places((folder + "/dpsd.toml",), folder + "/state", folder + "/run")
-plaintext = from_files({{"primary_key": folder + "/plaintext"}})
+plaintext = read_files({{"primary_key": folder + "/plaintext"}})
 seal(places, plaintext.material, "file")
 remove_secrets(plaintext, None)
 """

@@ -145,7 +145,7 @@ def test_the_machine_id_decides_whether_systemd_is_asked(places: Places) -> None
     forge(places, source="systemd")
     Path(places.keys, "systemd.json").write_text(json.dumps({"machine_id": "0" * 31 + "1", "credential": "AAAA"}))
     problem = refusal(places, "key-source-changed")
-    assert "/etc/machine-id is another one" in problem.sentence
+    assert "/etc/machine-id has changed" in problem.sentence
 
 
 def test_another_kind_of_credential_is_named(places: Places) -> None:
@@ -157,10 +157,10 @@ def test_another_kind_of_credential_is_named(places: Places) -> None:
 def test_a_body_with_a_strange_part_is_refused(places: Places) -> None:
     path, parts = sealed(places), render_body({"primary_key": DEVICE_KEY.encode(), "oddly": b""})
     header = parse_seal(path.read_bytes()).header
-    from dpsd.credentials.sealed import derived
+    from dpsd.credentials.sealed import derive_seal_secret
 
     clear = render_header(header)
-    secret = derived("file", header.salt, places)[0]
+    secret = derive_seal_secret("file", header.salt, places)[0]
     path.write_bytes(clear + cipher.encrypt(secret, header.salt, header.nonce, clear, parts))
     assert "oddly" not in refusal(places, "seal-damaged").sentence
 

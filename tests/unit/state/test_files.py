@@ -48,7 +48,7 @@ NAMES = [
     f"{agent.UNITS}/agent@1.service.d/50-dpsd.conf",
     f"{agent.UNITS}/{agent.TARGET}.wants/agent.service",
     f"/boot/firmware/dpsd/{REPORT}",
-    files.newborn(DEVICE.payload_json, DEVICE.agents_staging),
+    files.temporary_path(DEVICE.payload_json, DEVICE.agents_staging),
 ]  # fmt: skip
 """What modules that are no `Places` write."""
 
@@ -101,7 +101,7 @@ def test_names_beside_a_file_are_those_of_the_code() -> None:
     forms = [form.format("name") for form in (DRAFT, UNUSABLE, NEWER)]
     aside = f"name{files.NEWER}*"
     assert [f"/folder/{form}" for form in forms] == [
-        files.newborn("/folder/name"), files.unusable("/folder/name"), f"/folder/{aside}",
+        files.temporary_path("/folder/name"), files.unusable_path("/folder/name"), f"/folder/{aside}",
     ]  # fmt: skip
 
 

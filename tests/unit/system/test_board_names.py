@@ -11,14 +11,13 @@ import pytest
 
 from dpsd.errors import Problem
 from dpsd.protocol.identifiers import check_template, fill_template
-from dpsd.system import board_names as hardware_address
-from dpsd.system import machine_id
-from dpsd.system.board import serial_number
-from dpsd.system.board_names import hardware_interfaces, value_of
+from dpsd.system import board_names, machine_id
+from dpsd.system.board import read_serial
+from dpsd.system.board_names import list_hardware_interfaces, read_board_name
 from tests.unit.examples import CHECKOUT
 
 RANDOM, SET = "1", "3"
-PRINT_MAC = "import sys; from dpsd.system.board_names import value_of; print(value_of('mac', sys.argv[1]))"
+PRINT_MAC = "import sys; from dpsd.system.board_names import read_board_name as read; print(read('mac', sys.argv[1]))"
 
 
 def put_interface(folder: Path, name: str, address: str, kind: str = "0", device: bool = True) -> None:
@@ -33,7 +32,7 @@ def put_interface(folder: Path, name: str, address: str, kind: str = "0", device
 @pytest.fixture
 def interfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Names that the kernel does not know, so that it cannot be asked for a permanent address."""
-    monkeypatch.setattr(hardware_address, "INTERFACES", str(tmp_path))
+    monkeypatch.setattr(board_names, "INTERFACES", str(tmp_path))
     put_interface(tmp_path, "test-bridge", "02:42:AC:11:00:02", device=False)
     put_interface(tmp_path, "test-wired", "DC:A6:32:00:00:01")
     return tmp_path
@@ -41,14 +40,14 @@ def interfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def problem_of(name: str, argument: str = "") -> Problem:
     with pytest.raises(Problem) as raised:
-        value_of(name, argument)
+        read_board_name(name, argument)
     return raised.value
 
 
 def test_a_hardware_address_is_the_only_ones_or_the_named_ones(interfaces: Path) -> None:
     put_interface(interfaces, "test-given", "02:00:00:00:00:0A", kind=SET, device=False)
-    assert value_of("mac", "") == "dca632000001"
-    assert value_of("mac", "test-given") == "02000000000a"
+    assert read_board_name("mac", "") == "dca632000001"
+    assert read_board_name("mac", "test-given") == "02000000000a"
 
 
 def test_of_several_interfaces_none_is_chosen(interfaces: Path) -> None:
@@ -67,13 +66,13 @@ def test_an_interface_that_is_not_there_yet_is_waited_for(interfaces: Path) -> N
     assert (found.code, found.kind.retry.value) == ("interface-missing", "network")
 
 
-@pytest.mark.skipif(not hardware_interfaces(), reason="this machine has no network hardware")
+@pytest.mark.skipif(not list_hardware_interfaces(), reason="this machine has no network hardware")
 def test_the_kernel_tells_the_permanent_address() -> None:
-    name = hardware_interfaces()[0]
+    name = list_hardware_interfaces()[0]
     shown = subprocess.run(["ip", "-details", "link", "show", name], capture_output=True, text=True, check=True).stdout
     words = shown.split()
     permanent = words[words.index("permaddr" if "permaddr" in words else "link/ether") + 1]
-    assert hardware_address._permanent_address(name) == permanent.replace(":", "")
+    assert board_names._read_permanent_address(name) == permanent.replace(":", "")
 
 
 @pytest.mark.root
@@ -83,7 +82,7 @@ def test_an_interface_without_hardware_has_no_permanent_address() -> None:
     command = ["unshare", "--net", "--mount", "sh", "-c", f"mount -t sysfs sysfs /sys && {script}"]
     ran = subprocess.run([*command, sys.executable, PRINT_MAC], cwd=CHECKOUT, capture_output=True, text=True)
     assert ran.stdout == "02000000000a\n"
-    assert "v1 has no hardware address that outlasts a reboot" in ran.stderr
+    assert "v1 has no hardware address that survives a reboot" in ran.stderr
 
 
 @pytest.mark.parametrize("text", ["", "uninitialized", "0" * 32, "a" * 31, "Z" * 32])
@@ -101,10 +100,10 @@ def test_a_host_name_of_every_new_system_is_refused(monkeypatch: pytest.MonkeyPa
 
 def test_a_host_name_of_its_own_is_taken_without_its_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "Gate-7.example.org", "", "", "")))
-    assert value_of("hostname", "") == "gate-7"
+    assert read_board_name("hostname", "") == "gate-7"
 
 
-@pytest.mark.skipif(bool(serial_number()), reason="this board has a device tree")
+@pytest.mark.skipif(bool(read_serial()), reason="this board has a device tree")
 def test_without_a_device_tree_alternatives_are_named() -> None:
     assert problem_of("serial").hint == "use {mac:INTERFACE}, {machine_id} or {cn} in dps.registration_id instead"
 

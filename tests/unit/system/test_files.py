@@ -14,9 +14,9 @@ import pytest
 
 from dpsd.system.files import (
     commit,
-    commit_changed,
+    commit_if_changed,
     keep_aside,
-    kept_aside,
+    list_kept_aside,
     load,
     lock,
     make_folder,
@@ -91,12 +91,12 @@ def test_a_file_is_born_in_its_staging_folder_with_that_group(tmp_path: Path) ->
 
 def test_a_file_that_is_right_is_not_written_again(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    assert commit_changed(str(path), b"data", 0o644)
+    assert commit_if_changed(str(path), b"data", 0o644)
     inode = path.stat().st_ino
-    assert not commit_changed(str(path), b"data", 0o644)
+    assert not commit_if_changed(str(path), b"data", 0o644)
     assert path.stat().st_ino == inode
-    assert commit_changed(str(path), b"other", 0o644)
-    assert commit_changed(str(path), b"other", 0o600) and mode(path) == 0o600
+    assert commit_if_changed(str(path), b"other", 0o644)
+    assert commit_if_changed(str(path), b"other", 0o600) and mode(path) == 0o600
 
 
 @pytest.mark.parametrize("write", [commit, replace])
@@ -198,5 +198,5 @@ def test_what_is_kept_aside_never_takes_the_place_of_another(tmp_path: Path) -> 
     for number in range(1, 13):
         path.write_text(str(number))
         assert keep_aside(str(path)) == f"{path}.newer-{number}"
-    assert {Path(one).read_text() for one in kept_aside(str(path))} == {str(number) for number in range(1, 13)}
+    assert {Path(one).read_text() for one in list_kept_aside(str(path))} == {str(number) for number in range(1, 13)}
     problem_of("state-unwritable", lambda: keep_aside(str(path)))

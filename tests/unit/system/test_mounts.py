@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.system.mounts import is_in_memory, mounted_kind, volatile_kind
+from dpsd.system.mounts import find_mounted_kind, find_volatile_kind, is_in_memory
 
 TABLE = """\
 overlayroot / overlay rw 0 0
@@ -31,7 +31,7 @@ odd line
 )
 def test_the_nearest_mount_above_decides(tmp_path: Path, path: str, kind: str | None) -> None:
     (tmp_path / "mounts").write_text(TABLE)
-    assert volatile_kind(path, str(tmp_path / "mounts")) == kind
+    assert find_volatile_kind(path, str(tmp_path / "mounts")) == kind
 
 
 @pytest.mark.parametrize(("path", "memory"), [("/run/dpsd", True), ("/etc", False), ("/data/dpsd", False)])
@@ -41,15 +41,15 @@ def test_an_overlay_is_not_taken_for_memory(tmp_path: Path, path: str, memory: b
 
 
 def test_without_a_table_nothing_is_claimed(tmp_path: Path) -> None:
-    assert volatile_kind("/run", str(tmp_path / "none")) is None
+    assert find_volatile_kind("/run", str(tmp_path / "none")) is None
 
 
 def test_the_kernels_own_table_is_read() -> None:
-    assert volatile_kind("/proc") is None
+    assert find_volatile_kind("/proc") is None
 
 
 def test_only_what_is_mounted_just_there_counts(tmp_path: Path) -> None:
     table = tmp_path / "mounts"
     table.write_text("/dev/mmcblk0p2 / ext4 rw 0 0\ntmpfs /etc/dpsd-id tmpfs ro 0 0\n")
-    assert mounted_kind("/etc/dpsd-id", str(table)) == "tmpfs"
-    assert mounted_kind("/etc", str(table)) is None
+    assert find_mounted_kind("/etc/dpsd-id", str(table)) == "tmpfs"
+    assert find_mounted_kind("/etc", str(table)) is None

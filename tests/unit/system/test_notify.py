@@ -25,9 +25,9 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 def test_each_field_is_a_datagram_of_its_own(manager: socket.socket) -> None:
     notifier = Notifier()
-    for tell in (notifier.ready, notifier.reloading, notifier.watchdog, notifier.stopping):
+    for tell in (notifier.send_ready, notifier.send_reloading, notifier.send_watchdog, notifier.send_stopping):
         tell()
-    notifier.status("registering")
+    notifier.send_status("registering")
     assert notifier.supervised
     received = [manager.recv(4096) for _ in range(5)]
     assert received == [b"READY=1", b"RELOADING=1", b"WATCHDOG=1", b"STOPPING=1", b"STATUS=registering"]
@@ -44,30 +44,30 @@ def test_each_field_is_a_datagram_of_its_own(manager: socket.socket) -> None:
 )
 def test_a_status_is_one_line_of_ascii(manager: socket.socket, text: str, sent: bytes) -> None:
     notifier = Notifier()
-    notifier.status(text)
-    notifier.ready()
+    notifier.send_status(text)
+    notifier.send_ready()
     assert manager.recv(4096) == b"STATUS=" + sent
     assert manager.recv(4096) == b"READY=1"
 
 
 def test_a_long_status_is_cut(manager: socket.socket) -> None:
-    Notifier().status("x" * 100_000)
+    Notifier().send_status("x" * 100_000)
     assert len(manager.recv(100_000)) == len("STATUS=") + STATUS_LIMIT
 
 
 def test_a_manager_that_went_away_ends_nothing(manager: socket.socket) -> None:
     notifier = Notifier()
-    notifier.ready()
+    notifier.send_ready()
     assert manager.recv(4096) == b"READY=1"
     manager.close()
-    notifier.status("still here")
+    notifier.send_status("still here")
     assert notifier.supervised
 
 
 def test_without_a_manager_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     notifier = Notifier()
-    notifier.ready()
+    notifier.send_ready()
     assert not notifier.supervised
     assert notifier.watchdog_interval is None
 
@@ -75,7 +75,7 @@ def test_without_a_manager_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_socket_that_nobody_listens_on_is_no_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", f"{tmp_path}/gone")
     notifier = Notifier()
-    notifier.ready()
+    notifier.send_ready()
     assert not notifier.supervised
 
 

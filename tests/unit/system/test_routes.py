@@ -25,8 +25,8 @@ COMMANDS = {
 }
 LISTENING = """if True:
     import os, subprocess, sys
-    from dpsd.system.routes import LinkWatch
-    watch = LinkWatch()
+    from dpsd.system.routes import RouteWatch
+    watch = RouteWatch()
     subprocess.run(sys.argv[1], shell=True, check=True)
     print(watch.came_up())
     print(watch.came_up())

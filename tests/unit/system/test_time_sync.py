@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dpsd.system.time_sync import BUILT, SYNCHRONIZED, doubt, moment_of
+from dpsd.system.time_sync import BUILT, SYNCHRONIZED, explain_untrusted_clock, parse_moment
 
 LATER = 4e9
 """Seconds since 1970, in 2096: a moment that the tests' clock has not reached."""
@@ -31,27 +31,27 @@ def put_rtc(root: Path, set_the_clock: str, shows: float) -> None:
 
 
 def test_a_synchronised_clock_is_trusted_whatever_else_is_known(tmp_path: Path) -> None:
-    assert doubt([LATER], booted(tmp_path, SYNCHRONIZED)) is None
+    assert explain_untrusted_clock([LATER], booted(tmp_path, SYNCHRONIZED)) is None
 
 
 def test_a_running_timesyncd_is_waited_for(tmp_path: Path) -> None:
     root = booted(tmp_path, "/run/systemd/timesync/other")
-    assert doubt([], root) == "nothing has synchronised the clock since the boot"
+    assert explain_untrusted_clock([], root) == "nothing has synchronised the clock since the boot"
 
 
 @pytest.mark.parametrize("root_has", ["/run/systemd/container", "/run/nothing-of-systemd"])
 def test_a_clock_that_nobody_could_ever_confirm_is_trusted(tmp_path: Path, root_has: str) -> None:
     root = booted(tmp_path, root_has) if "container" in root_has else str(tmp_path)
-    assert doubt([], root) is None
+    assert explain_untrusted_clock([], root) is None
 
 
 def test_a_clock_before_a_moment_that_is_over_is_doubted_everywhere(tmp_path: Path) -> None:
-    assert "2096-10-02T07:06:40Z is over for sure" in (doubt([1.0, LATER], str(tmp_path)) or "")
+    assert "2096-10-02T07:06:40Z is certainly over" in (explain_untrusted_clock([1.0, LATER], str(tmp_path)) or "")
 
 
 def test_the_programs_own_age_is_such_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: BUILT - 1)
-    assert "over for sure" in (doubt([], str(tmp_path)) or "")
+    assert "certainly over" in (explain_untrusted_clock([], str(tmp_path)) or "")
     assert os.stat("dpsd/system/time_sync.py").st_mtime == BUILT
 
 
@@ -64,7 +64,7 @@ def test_a_clock_with_a_battery_is_trusted_while_both_agree(
 ) -> None:
     root = booted(tmp_path, "/run/systemd/timesync/other")
     put_rtc(tmp_path, set_the_clock, time.time() - off_by)
-    assert (doubt([], root) is None) == trusted
+    assert (explain_untrusted_clock([], root) is None) == trusted
 
 
 @pytest.mark.parametrize(("said", "trusted"), [("yes", True), ("no", False), ("", False)])
@@ -76,13 +76,13 @@ def test_without_timesyncd_the_kernel_is_asked(
     command.write_text(f"#!/bin/sh\necho '{said}'\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
-    assert (doubt([], booted(tmp_path)) is None) == trusted
+    assert (explain_untrusted_clock([], booted(tmp_path)) is None) == trusted
 
 
 @pytest.mark.parametrize("text", ["", "2026", "2026-13-01T00:00:00Z", "yesterday", "2026-01-01 00:00:00"])
 def test_a_moment_that_is_none_is_left_out(text: str) -> None:
-    assert moment_of(text) is None
+    assert parse_moment(text) is None
 
 
 def test_a_moment_of_dps_is_read_to_the_second() -> None:
-    assert moment_of("1970-01-02T00:00:01.590840Z") == 86401
+    assert parse_moment("1970-01-02T00:00:01.590840Z") == 86401
