@@ -1,14 +1,16 @@
-"""The state of the board's own end of the network, to explain why connecting failed.
+"""What an error of a connection means, and the state of the board's own end of the network, which can explain it.
 
 The kernel's tables answer; nothing is sent.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
 from dpsd.errors import Problem
+from dpsd.protocol.identifiers import Endpoint
 from dpsd.system.board import INTERFACES, read_word
 
 RADIOS = "/sys/class/rfkill"
@@ -67,3 +69,15 @@ def _list_names(folder: str) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
+
+
+def make_connection_problem(endpoint: Endpoint, error: OSError) -> Problem:
+    """Return the Problem for an error of a TCP connection."""
+    if isinstance(error, TimeoutError):
+        return Problem("no-answer", f"{endpoint} does not answer")
+    if isinstance(error, ConnectionRefusedError):
+        return Problem("connection-refused", f"{endpoint} refuses the connection")
+    if isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)):
+        return Problem("connection-lost", f"{endpoint} closed the connection")
+    what = error.strerror or errno.errorcode.get(error.errno or 0, type(error).__name__)
+    return Problem("connection-failed", f"cannot connect to {endpoint}: {what}")

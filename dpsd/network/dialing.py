@@ -9,6 +9,7 @@ from typing import NamedTuple, NoReturn
 from dpsd.configuration.proxy import Proxy
 from dpsd.configuration.settings import Network
 from dpsd.errors import Problem
+from dpsd.network.diagnosis import check_interface, check_routes
 from dpsd.network.resolve import Address, parse_address, resolve
 from dpsd.network.tcp import connect
 from dpsd.network.tunnel import choose_proxy, open_tunnel
@@ -62,11 +63,9 @@ def _find_addresses(host: str, report: Report, *, near: bool = False) -> tuple[A
 
 def _check_link(near: bool) -> None:
     """Raise the Problem of this board's own end, if there is one, that keeps it from the name servers."""
-    from dpsd.network import diagnosis as link  # needed only after a failure
-
-    link.check_interface()
+    check_interface()
     if not near:
-        link.check_routes()
+        check_routes()
 
 
 def _connect_to_proxy(proxy: Proxy, addresses: tuple[Address, ...]) -> socket.socket:

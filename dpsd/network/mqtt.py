@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from paho.mqtt import client as paho
 
 from dpsd.errors import Problem
-from dpsd.network.tcp import make_connection_problem
+from dpsd.network.diagnosis import make_connection_problem
 from dpsd.network.tls import TlsSocket, make_tls_problem
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.transports import Way

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from dpsd.errors import Problem
+from dpsd.network.diagnosis import check_interface, has_route, make_connection_problem
 from dpsd.network.resolve import Address
 from dpsd.protocol.identifiers import Endpoint
 
@@ -116,16 +117,14 @@ def _make_problem(endpoint: Endpoint, addresses: Sequence[Address], errors: Sequ
     telling = [error for error in errors if error.errno not in _UNROUTED]
     if telling:
         return make_connection_problem(endpoint, min(telling, key=_rank))
-    from dpsd.network import diagnosis as link  # needed only after a failure
-
     try:
-        link.check_interface()
+        check_interface()
     except Problem as problem:
         return problem
     families = {address.family for address in addresses}
-    if any(link.has_route(family) for family in families):
+    if any(has_route(family) for family in families):
         return make_connection_problem(endpoint, errors[0])
-    if families == {socket.AF_INET} and link.has_route(socket.AF_INET6):
+    if families == {socket.AF_INET} and has_route(socket.AF_INET6):
         return Problem("no-ipv4-route", f"{endpoint.host} has IPv4 addresses only, and this network routes only IPv6")
     return Problem("no-route", f"no route leads to {endpoint}")
 
@@ -135,15 +134,3 @@ def _rank(error: OSError) -> int:
     if isinstance(error, ConnectionError):
         return 0
     return 1 if isinstance(error, TimeoutError) else 2
-
-
-def make_connection_problem(endpoint: Endpoint, error: OSError) -> Problem:
-    """Return the Problem for an error of a TCP connection."""
-    if isinstance(error, TimeoutError):
-        return Problem("no-answer", f"{endpoint} does not answer")
-    if isinstance(error, ConnectionRefusedError):
-        return Problem("connection-refused", f"{endpoint} refuses the connection")
-    if isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)):
-        return Problem("connection-lost", f"{endpoint} closed the connection")
-    what = error.strerror or errno.errorcode.get(error.errno or 0, type(error).__name__)
-    return Problem("connection-failed", f"cannot connect to {endpoint}: {what}")

@@ -10,7 +10,7 @@ import ssl
 from typing import Any
 
 from dpsd.errors import Problem
-from dpsd.network.tcp import make_connection_problem
+from dpsd.network.diagnosis import make_connection_problem
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.text import printable
 

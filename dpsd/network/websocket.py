@@ -14,7 +14,7 @@ import ssl
 import time
 
 from dpsd.errors import Problem, ProtocolError
-from dpsd.network.tcp import make_connection_problem
+from dpsd.network.diagnosis import make_connection_problem
 from dpsd.network.tls import TlsSocket, make_tls_problem, read_issuer
 from dpsd.protocol.identifiers import Endpoint
 from dpsd.protocol.transports import WEBSOCKET_PORT

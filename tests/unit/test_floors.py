@@ -40,6 +40,9 @@ FLOORS = [
 
 PURE = ("errors", "text", "secret", "shape", "explanations", "protocol", "state", "outputs")
 """Rooms in which nothing opens, waits, or draws lots."""
+TYPING = "TYPE_CHECKING"
+CHAIN = 4
+"""Modules that a chain of imports inside one room may have."""
 PURE_IMPORTS = {
     "__future__", "base64", "binascii", "collections", "difflib", "enum", "fnmatch", "hmac", "json", "math", "re",
     "sys", "typing", "urllib",
@@ -81,6 +84,11 @@ HEIGHTS = {room: height for height, row in enumerate(FLOORS) for room in row}
 HOUSE = [name for name in MODULES if not name.startswith("dpsd.emulator")]
 
 
+def room_of(module: str) -> str:
+    """The folder of a module inside dpsd; the package itself is in no room."""
+    return room(module) if module.count(".") > 1 else module
+
+
 def room(module: str) -> str:
     """The module or folder directly below dpsd that a module is, or is in."""
     return module.split(".")[1]
@@ -114,6 +122,13 @@ def own(module: str) -> set[str]:
     return {name for name in imports(module) if name in MODULES}
 
 
+def loaded(module: str) -> set[str]:
+    """What a module imports of its own when it runs, rather than for the type checker alone."""
+    tests = [node for node in ast.walk(syntax(module)) if isinstance(node, ast.If) and ast.unparse(node.test) == TYPING]
+    typing = {found for test in tests for node in ast.walk(test) for found in _imported(node)}
+    return own(module) - typing
+
+
 def foreign(module: str) -> set[str]:
     return {name.partition(".")[0] for name in imports(module) if name not in MODULES}
 
@@ -143,6 +158,14 @@ def test_a_module_imports_from_its_own_folder_and_from_lower_floors(module: str)
 
 def test_no_imports_go_in_a_circle() -> None:
     TopologicalSorter({module: own(module) for module in MODULES}).prepare()
+
+
+def test_inside_a_room_a_chain_of_imports_is_short() -> None:
+    depths: dict[str, int] = {}
+    inside = {module: {name for name in loaded(module) if room_of(name) == room_of(module)} for module in IN_ROOMS}
+    for module in TopologicalSorter(inside).static_order():
+        depths[module] = 1 + max((depths[name] for name in inside[module]), default=0)
+    assert {module: depth for module, depth in depths.items() if depth > CHAIN and room(module) != "emulator"} == {}
 
 
 @pytest.mark.parametrize("module", [name for name in IN_ROOMS if room(name) in PURE])
