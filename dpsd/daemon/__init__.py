@@ -1,1 +1,1 @@
-"""The resident daemon: its supervisor, the wait between attempts, and what it tells."""
+"""The resident daemon: its state machine and the loop around it, its worker, and what it tells."""

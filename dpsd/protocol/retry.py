@@ -12,7 +12,27 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dpsd.errors import Problem, Retry
+from dpsd.errors import NOT_FAILED, Problem, Retry
+
+
+class Failures(NamedTuple):
+    """How many attempts in a row have failed, for each retry class by its name."""
+
+    network: int = 0
+    service: int = 0
+    throttled: int = 0
+    refused: int = 0
+    clock: int = 0
+    configuration: int = 0
+
+    def after(self, problem: Problem) -> Failures:
+        """Return the failures with this problem among them, unless it is one of `NOT_FAILED`."""
+        before = self.of(problem)
+        return self if problem.code in NOT_FAILED else self._replace(**{problem.kind.retry.value: before + 1})
+
+    def of(self, problem: Problem) -> int:
+        """Return how many have failed with problems of this one's class, 0 where this one says that none has."""
+        return 0 if problem.code in NOT_FAILED else int(getattr(self, problem.kind.retry.value))
 
 
 class Ladder(NamedTuple):
@@ -41,8 +61,8 @@ _DOUBLINGS = 16
 def choose_delay(problem: Problem, failures: int, fraction: float) -> float | None:
     """Return the seconds until the next attempt; None to wait for a change instead.
 
-    failures: attempts in a row that failed with a problem of this retry class; 0 if nothing has failed and the device
-    only waits for its turn or its clock. fraction: a random number, uniform in [0, 1).
+    failures: what `Failures.of` returns after this problem; 0 if nothing has failed and the device only waits for its
+    turn or its clock. fraction: a random number, uniform in [0, 1).
     """
     ladder = LADDERS.get(problem.kind.retry)
     if ladder is None:

@@ -1,7 +1,7 @@
 """The life of a candidate: what waits to take the place of what the device has provisioned with.
 
 It is a sealed credential, the settings that an import bundle has brought, or both. They lie beside the ones in force
-(`place_for`, and `dpsd.importing.adopt`) and are tried by attempts of their own (see `dpsd.daemon.turns`). The record
+(`place_for`, and `dpsd.importing.adopt`) and are tried by attempts of their own (see `dpsd.daemon.machine`). The record
 of the attempt that succeeds is the commit point: from then on `promote` renames them, after a power cut too. Whoever
 writes or renames any of these files holds the lock of `exchanging`.
 """

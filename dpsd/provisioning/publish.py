@@ -37,7 +37,8 @@ def prepare_folders(places: Places) -> None:
 
 def keep(record: Record, places: Places) -> None:
     """Write the record alone: a power cut no longer loses it, and agents do not see it yet. Raises as `publish`."""
-    commit_if_changed(places.record, render_record(record), 0o600)
+    decides, *_ = _render(record, places)  # all of it, since what agents cannot be told must not take over
+    _put(decides)
 
 
 def publish(record: Record, places: Places) -> bool:

@@ -77,10 +77,3 @@ def test_an_attempt_tells_it_too(provisioned: Board) -> None:
         daemon.await_notified("READY=1")
     assert daemon.log.read_text().count("dpsd: the card is card-3, it was card-1") == 1
     assert details(provisioned)["card"] == "card-3"
-
-
-def test_where_nothing_is_given_what_was_known_stays(provisioned: Board) -> None:
-    before = details(provisioned)
-    with Daemon(provisioned) as daemon:
-        daemon.await_notified("READY=1")
-    assert details(provisioned) == before

@@ -41,10 +41,3 @@ def test_reprovision_registers_as_the_new_board(board: Board) -> None:
     since = len(board.emulator.lines())
     assert provision(board, "10000000aaaa0002").returncode == 0
     assert "register" in [one["event"] for one in board.emulator.lines()[since:]]
-
-
-def test_a_board_without_a_serial_number_may_be_any(board: Board) -> None:
-    assert provision(board, "10000000aaaa0001").returncode == 0
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-        assert board.status()["attempt"] == 0

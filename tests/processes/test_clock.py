@@ -39,24 +39,18 @@ def clock(tmp_path: Path) -> Iterator[FakeClock]:
     yield clock
 
 
-def test_daemon_waits_for_the_clock_and_goes_on_when_it_is_set(board: Board, clock: FakeClock) -> None:
-    board.set("clock.wait", 3600)
-    with Daemon(board, extra=clock.environment) as daemon:
-        daemon.await_status("clock-not-synchronized: the clock says 1970-01-02T")
-        clock.set("+0")
-        daemon.await_notified("READY=1")
-        assert board.status()["attempt"] == 2
-
-
-def test_a_wait_for_the_clock_sends_nothing_and_writes_no_state(
+def test_daemon_waits_for_the_clock_and_goes_on_when_it_is_set(
     board: Board, clock: FakeClock, emulator: EmulatorProcess
 ) -> None:
     board.set("clock.wait", 3600)
     since = len(emulator.lines())
     with Daemon(board, extra=clock.environment) as daemon:
-        daemon.await_status("clock-not-synchronized")
-        assert emulator.lines()[since:] == []
-    assert [path.name for path in board.state.rglob("*") if path.is_file()] == ["lock"]
+        daemon.await_status("clock-not-synchronized: the clock says 1970-01-02T")
+        assert emulator.lines()[since:] == [], "nothing is sent"
+        assert [path.name for path in board.state.rglob("*") if path.is_file()] == ["lock"], "and nothing written"
+        clock.set("+0")
+        daemon.await_notified("READY=1")
+        assert board.status()["attempt"] == 2
 
 
 def test_after_the_wait_it_tries_and_blames_the_clock(board: Board, clock: FakeClock) -> None:
@@ -87,13 +81,6 @@ def test_a_person_in_the_foreground_does_not_wait(board: Board, clock: FakeClock
     assert ended.returncode == 75
     assert "dpsd: clock-wrong: " in ended.stderr
     assert "\nhint: set the clock" in ended.stderr
-
-
-def test_a_warm_boot_needs_no_clock(board: Board, clock: FakeClock) -> None:
-    assert board.dpsctl("provision").returncode == 0
-    with Daemon(board, extra=clock.environment) as daemon:
-        daemon.await_notified("READY=1")
-        assert board.status()["attempt"] == 0
 
 
 def test_a_clock_that_is_set_during_an_attempt_restarts_it(

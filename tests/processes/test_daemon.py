@@ -25,6 +25,7 @@ def test_first_boot_is_ready_when_the_files_are_there(board: Board) -> None:
         document = json.loads(board.connection.read_text())
         assert document["device_id"] == board.registration_id
         assert (board.run / "provisioned").exists()
+        assert json.loads(board.dpsctl("status", "--json").stdout)["certificate"] is None
         where = f"{board.emulator.address}:{board.emulator.port}"
         assert f"STATUS=registering with {where} (attempt 1)" in daemon.notified
     assert daemon.process.returncode == 0
@@ -68,14 +69,6 @@ def test_typo_waits_for_its_correction(board: Board) -> None:
         daemon.await_notified("READY=1")
 
 
-def test_configuration_before_its_key_waits_for_the_key(board: Board) -> None:
-    board.key.unlink()
-    with Daemon(board) as daemon:
-        daemon.await_status("credential-missing")
-        board.write_key(board.key, board.secret)
-        daemon.await_notified("READY=1")
-
-
 def test_late_roots_are_noticed(board: Board) -> None:
     roots = board.folder / "roots.pem"
     board.configure(trusted_roots=f'"{roots}"')
@@ -107,16 +100,6 @@ def test_typo_does_not_take_an_earlier_assignment_away(board: Board) -> None:
         daemon.await_status("provisioned by an earlier assignment; ")
 
 
-def test_changed_scope_is_not_ready_by_the_old_assignment(board: Board) -> None:
-    assert board.dpsctl("provision").returncode == 0
-    before = board.connection.read_bytes()
-    board.configure(id_scope='"0neFFFFFFFF"')
-    with Daemon(board) as daemon:
-        daemon.await_status("mqtt-unauthorized")
-        assert "READY=1" not in daemon.notified
-        assert board.connection.read_bytes() == before
-
-
 def test_foreground_ends_with_78_on_a_wrong_configuration(board: Board) -> None:
     board.configure(id_scope="1")
     with Daemon(board, supervised=False) as daemon:
@@ -144,14 +127,6 @@ def test_hangup_keeps_an_unchanged_assignment(board: Board, emulator: EmulatorPr
         assert daemon.notified.index("RELOADING=1") < len(daemon.notified) - daemon.notified[::-1].index("READY=1")
     assert _fingerprint(board) == before
     assert emulator.lines()[since:] == []
-
-
-def test_hangup_registers_a_changed_binding(board: Board) -> None:
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-        board.use_certificate("x509-individual")
-        daemon.signal(signal.SIGHUP)
-        daemon.await_(lambda: json.loads(board.connection.read_text())["authentication"]["type"] == "x509")
 
 
 def test_usr1_registers_again_and_writes_nothing_new(board: Board, emulator: EmulatorProcess) -> None:
@@ -182,16 +157,6 @@ def test_two_wrong_keys_are_two_connections(board: Board, emulator: EmulatorProc
     assert board.dpsctl("provision").returncode == 77
     connects = [one["service"] for one in emulator.lines()[since:] if one["event"] == "connect"]
     assert connects == ["dps", "dps"]
-
-
-def test_cut_poll_is_resumed_with_the_same_operation(board: Board, emulator: EmulatorProcess) -> None:
-    emulator.replace(faults=[{"on": "poll", "do": "drop"}])
-    since = len(emulator.lines())
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-    events = [one["event"] for one in emulator.lines()[since:] if one["service"] == "dps"]
-    assert events.count("connect") == 2
-    assert events.count("register") == 1
 
 
 @pytest.mark.parametrize("state", ["attempting", "waiting", "provisioned"])
@@ -274,21 +239,12 @@ def _child(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-def test_failed_operation_is_not_resumed(board: Board, emulator: EmulatorProcess) -> None:
-    emulator.replace(faults=[{"on": "poll-reply", "do": "reply", "registrationStatus": "failed"}])
-    since = len(emulator.lines())
-    with Daemon(board) as daemon:
-        daemon.await_status("dps-failed")
-        board.configure(more="# an operator repaired the enrollment")
-        daemon.await_notified("READY=1")
-    assert [one["event"] for one in emulator.lines()[since:]].count("register") == 2
-
-
 def test_second_daemon_leaves_the_first_ones_status_alone(board: Board) -> None:
     with Daemon(board) as first:
         first.await_notified("READY=1")
         with Daemon(board, supervised=False) as second:
             assert second.process.wait(20) == 75
+        assert "dpsd: state-locked: " in second.log.read_text()
         assert board.status()["pid"] == first.process.pid
         assert board.dpsctl("status").returncode == 0
 

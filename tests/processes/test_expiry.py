@@ -49,15 +49,6 @@ def test_a_threshold_is_logged_once_in_a_boot(board: Board) -> None:
         assert daemon.log.read_text().count("certificate-ends-soon: the device") == logged
 
 
-def test_a_far_end_is_shown_only_when_asked(board: Board) -> None:
-    give_certificate(board, end=31 * DAY)
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-        daemon.await_(lambda: board.status()["certificate"] is not None)
-        assert "certificate: ends 20" in board.dpsctl("status").stdout
-    assert "certificate-" not in "".join(daemon.notified)
-
-
 def test_a_device_with_an_expired_certificate_is_ready_by_its_assignment_and_says_so(
     board: Board, emulator: EmulatorProcess
 ) -> None:
@@ -97,22 +88,3 @@ def test_an_expired_certificate_is_tried_slowly_and_never_deleted(board: Board) 
         assert board.dpsctl("status").stdout.count("certificate-expired: ") == 1
         give_certificate(board, end=50 * DAY)
         daemon.await_notified("READY=1")
-
-
-def test_a_clock_before_the_certificate_warns_of_nothing(board: Board) -> None:
-    give_certificate(board, end=DAY)
-    assert board.dpsctl("provision").returncode == 0
-    path = board.state / "private/assignment.json"
-    record = json.loads(path.read_text())
-    record["validity"]["not_before"] = record["validity"]["not_after"] - 60
-    path.write_text(json.dumps(record))
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-        daemon.await_(lambda: board.status()["certificate"] is not None)
-        assert board.status()["certificate"]["problem"] is None
-
-
-def test_a_key_has_no_end(board: Board) -> None:
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-        assert json.loads(board.dpsctl("status", "--json").stdout)["certificate"] is None

@@ -31,14 +31,6 @@ def test_readiness_waits_for_the_hub_after_a_registration(use: str, board: Board
         assert board.connection.exists()
 
 
-def test_a_warm_boot_asks_no_hub(board: Board, emulator: EmulatorProcess) -> None:
-    assert board.dpsctl("provision").returncode == 0
-    since = len(emulator.lines())
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-    assert services(emulator, since) == []
-
-
 def test_a_hub_that_refuses_for_long_is_asked_for_again(board: Board, emulator: EmulatorProcess) -> None:
     board.set("hub.reprovision_after", 1)
     emulator.replace(faults=[{**REFUSED, "times": 4}])

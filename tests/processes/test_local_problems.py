@@ -111,15 +111,6 @@ def test_an_address_that_is_none_is_a_failed_connection(board: Board) -> None:
     assert ended.returncode == 69
 
 
-def test_second_daemon_finds_the_state_locked(board: Board) -> None:
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-        second = Daemon(board, supervised=False)
-        assert second.process.wait(30) == 75
-        assert "dpsd: state-locked: " in second.log.read_text()
-        second.__exit__()
-
-
 def test_damaged_connection_is_not_shown(board: Board) -> None:
     assert board.dpsctl("provision").returncode == 0
     board.connection.write_text("{")

@@ -4,14 +4,12 @@ device stays what it is until the new one has registered."""
 from __future__ import annotations
 
 import json
-import os
 import signal
 
 import pytest
 
 from dpsd.emulator.files.authority import Issued, issue_device, load
 from tests.emulator_process import EmulatorProcess
-from tests.processes.bad_answers import REFUSED
 from tests.processes.board import Board, Daemon
 from tests.processes.certificates import chain, credential_of, intermediate, issue
 
@@ -67,16 +65,6 @@ def test_a_certificate_written_over_in_place_is_registered(board: Board, first: 
         daemon.await_(lambda: credential_of(board) != before, MINUTE)
 
 
-@pytest.mark.full
-def test_a_new_certificate_is_noticed_after_a_warm_boot(board: Board, first: Issued) -> None:
-    assert board.dpsctl("provision").returncode == 0
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-        before = credential_of(board)
-        replace(board, issue(board))
-        daemon.await_(lambda: credential_of(board) != before, MINUTE)
-
-
 def test_a_certificate_that_is_refused_changes_nothing_and_is_said(board: Board, first: Issued) -> None:
     with Daemon(board) as daemon:
         daemon.await_notified("READY=1")
@@ -99,53 +87,3 @@ def test_a_refused_certificate_leaves_the_next_boot_ready(board: Board, first: I
         daemon.await_status("provisioned by an earlier assignment; waiting, ")
         assert board.status()["problem"]["code"] == "dps-unauthorized"
         assert (board.connection.read_bytes(), credential_of(board)) == before
-
-
-def test_a_new_certificate_registers_after_a_boot_without_a_service(
-    board: Board, first: Issued, emulator: EmulatorProcess
-) -> None:
-    assert board.dpsctl("provision").returncode == 0
-    before = credential_of(board)
-    replace(board, issue(board))
-    emulator.replace(faults=[{"on": "poll", "do": "drop"}])
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-        assert credential_of(board) == before
-        daemon.await_(lambda: credential_of(board) != before)
-        daemon.await_(lambda: board.status()["problem"] is None)
-    registered = [one["event"] for one in emulator.lines() if one.get("client") == board.registration_id]
-    assert registered.count("register") == 2
-
-
-def test_a_new_certificate_is_not_ready_by_a_hub_that_refuses_it(
-    board: Board, first: Issued, emulator: EmulatorProcess
-) -> None:
-    assert board.dpsctl("provision").returncode == 0
-    replace(board, issue(board))
-    emulator.replace(faults=[{**REFUSED, "times": 0}])
-    with Daemon(board) as daemon:
-        daemon.await_status("hub-refused: ")
-        assert "READY=1" not in daemon.notified
-
-
-def test_another_credential_elsewhere_is_registered_before_the_device_is_ready(board: Board, first: Issued) -> None:
-    assert board.dpsctl("provision").returncode == 0
-    stranger = issue_device(board.registration_id)
-    board.put("other.key", stranger.key_pem())
-    board.put("other.pem", stranger.pem())
-    board.set("credential.certificate_file", f"{board.folder}/other.pem")
-    board.set("credential.private_key_file", f"{board.folder}/other.key")
-    with Daemon(board) as daemon:
-        daemon.await_status("dps-unauthorized: ")
-        assert "READY=1" not in daemon.notified
-
-
-@pytest.mark.full
-def test_files_that_were_only_touched_register_nothing(board: Board, first: Issued, emulator: EmulatorProcess) -> None:
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
-        since, finished = len(emulator.lines()), board.status()["finished"]
-        os.utime(board.folder / "device.key")
-        daemon.await_(lambda: board.status()["finished"] > finished, MINUTE)
-        assert board.status()["problem"] is None
-    assert emulator.lines()[since:] == []

@@ -95,15 +95,6 @@ def test_an_attempt_that_was_killed_is_resumed(board: Board, emulator: EmulatorP
     assert (register, len(set(polls)), len(polls)) == ("register", 1, 2)
 
 
-def test_who_asks_to_register_again_gets_a_new_operation(board: Board, emulator: EmulatorProcess) -> None:
-    emulator.replace(faults=[LATER])
-    with Daemon(board) as daemon:
-        daemon.await_status("asking again in 30 s")
-        daemon.signal(signal.SIGUSR1)
-        daemon.await_notified("READY=1")
-    assert requests(emulator, board).count("register") == 2
-
-
 def test_the_operation_is_in_no_file(board: Board, emulator: EmulatorProcess) -> None:
     emulator.replace(faults=[LATER])
     with Daemon(board) as daemon:
@@ -113,3 +104,4 @@ def test_the_operation_is_in_no_file(board: Board, emulator: EmulatorProcess) ->
         assert [path for path in places if operation in path.read_text()] == []
         daemon.signal(signal.SIGUSR1)
         daemon.await_notified("READY=1")
+    assert requests(emulator, board).count("register") == 2, "who asks to register again gets a new operation"

@@ -64,16 +64,13 @@ def test_a_tampered_one_is_named_and_the_device_stays_ready(provisioned: Board) 
         daemon.await_status("seal-damaged")
 
 
-@pytest.mark.parametrize("running", [True, False])
-def test_a_candidate_that_is_taken_replaces_the_old_one(provisioned: Board, running: bool) -> None:
+def test_a_candidate_that_is_taken_replaces_the_old_one(provisioned: Board) -> None:
     candidate = provisioned.state / "private/candidate.sealed"
-    fingerprint = None if running else put(provisioned, other_key(provisioned))
     with Daemon(provisioned) as daemon:
         daemon.await_notified("READY=1")
-        if fingerprint is None:
-            fingerprint = put(provisioned, other_key(provisioned))
-            assert candidate.exists() and in_use(provisioned) != fingerprint
-            daemon.signal(signal.SIGHUP)
+        fingerprint = put(provisioned, other_key(provisioned))
+        assert candidate.exists() and in_use(provisioned) != fingerprint
+        daemon.signal(signal.SIGHUP)
         daemon.await_(lambda: not candidate.exists())
         daemon.await_(lambda: provisioned.status()["state"] == "provisioned")
         assert provisioned.status()["problem"] is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import pytest
@@ -16,21 +15,6 @@ def test_the_first_attempt_waits_for_its_turn_and_the_second_goes(board: Board) 
         daemon.await_status("fleet-spread: first attempts are spread over 3 s")
         daemon.await_notified("READY=1")
         assert board.status()["attempt"] == 2
-
-
-def test_a_signal_does_not_wait_for_the_turn(board: Board) -> None:
-    board.configure(fleet="window = 86400")
-    with Daemon(board) as daemon:
-        daemon.await_status("fleet-spread: ")
-        daemon.signal(signal.SIGUSR1)
-        daemon.await_notified("READY=1")
-
-
-def test_a_provisioned_board_and_a_person_do_not_wait(board: Board) -> None:
-    board.configure(fleet="window = 86400")
-    assert board.dpsctl("provision").returncode == 0
-    with Daemon(board) as daemon:
-        daemon.await_notified("READY=1")
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a tmpfs")

@@ -1,7 +1,8 @@
-"""Devices with dpsd, as events in simulated time: the real registration machine, topics, bodies and retry policy.
+"""Devices with dpsd, as events in simulated time: the real registration machine, topics, bodies, retry policy
+and counting of failures.
 
-What is modelled is what surrounds them: the time that a session takes, time limits, and the supervisor's counting of
-failures (dpsd/daemon/wait.py). Every random number comes from one seed.
+What is modelled is what surrounds them: the time that a session takes, and time limits. Every random number comes from
+one seed.
 
 Of more than 100,000 devices, the others take one thing from these: which Problem the machine makes of a 429 to a
 register request. That is most of what happens in a large fleet, and always the same.
@@ -12,9 +13,9 @@ from __future__ import annotations
 import heapq
 import random
 
-from dpsd.errors import Problem, Retry
+from dpsd.errors import Problem
 from dpsd.protocol.registration import Finish, Publish, Registration, Wait
-from dpsd.protocol.retry import choose_delay
+from dpsd.protocol.retry import Failures, choose_delay
 from tests.simulation.service import Conditions, Service
 from tests.simulation.tally import Tally
 
@@ -38,7 +39,7 @@ class Device:
         self.name = name
         self.machine: Registration | None = None
         self.operation_id: str | None = None
-        self.failures: dict[Retry, int] = {}
+        self.failures = Failures()
 
 
 class Fleet:
@@ -68,7 +69,8 @@ class Fleet:
         return self.tally
 
     def _first_attempt(self) -> float:
-        turn = choose_delay(Problem("fleet-spread", "", window=self._window), 0, self._random())
+        waits = Problem("fleet-spread", "", window=self._window)
+        turn = choose_delay(waits, Failures().after(waits).of(waits), self._random())
         assert turn is not None
         return self._random() * BOOT + turn + SESSION
 
@@ -124,9 +126,8 @@ class Fleet:
         """End the attempt as the daemon does; return when the next one has its session."""
         if device.machine is not None:
             device.operation_id, device.machine = device.machine.operation_id, None
-        retry = problem.kind.retry
-        device.failures[retry] = device.failures.get(retry, 0) + 1
+        device.failures = device.failures.after(problem)
         problem.window = self._window
-        seconds = choose_delay(problem, device.failures[retry], self._random())
+        seconds = choose_delay(problem, device.failures.of(problem), self._random())
         assert seconds is not None
         return now + seconds + SESSION

@@ -124,7 +124,7 @@ def test_a_step_out_of_its_order_is_a_bug(step: str) -> None:
         ({"status": "disabled", "operationId": ""}, "dps-disabled", "is disabled"),
         ({"status": "unassigned"}, "dps-reply-invalid", "unknown status 'unassigned'"),
         ({"status": "\x1b\n"}, "dps-reply-invalid", r"unknown status '\x1b\x0a'"),
-        ({"status": "failed", "registrationState": {}}, "dps-failed", "could not assign an IoT Hub"),
+        ({"status": "failed", "registrationState": {}}, "dps-failed", "DPS could not assign an IoT Hub"),
         ({"status": "failed", "registrationState": {"errorCode": "x", "errorMessage": 7}}, "dps-failed", ": 7"),
         (
             {"status": "failed", "registrationState": {"errorCode": 400207, "errorMessage": "Custom\nREADY=1"}},
@@ -134,7 +134,7 @@ def test_a_step_out_of_its_order_is_a_bug(step: str) -> None:
     ],
 )
 def test_a_status_under_200_that_is_no_assignment_is_named(body: Any, code: str, said: str) -> None:
-    assert said in problem_of(code, lambda: told(requesting(), 200, body)).sentence
+    assert problem_of(code, lambda: told(requesting(), 200, body)).sentence.endswith(said)
 
 
 @pytest.mark.parametrize(
@@ -247,10 +247,46 @@ def test_an_operation_id_that_no_topic_or_argument_carries_is_refused(operation_
     assert machine.operation_id is None
 
 
+INVALID = {"status": "assigned", "registrationState": {"assignedHub": "a b", "deviceId": "rpi-0001"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_resumed"),
+    [
+        (200, INVALID, False),
+        (200, {"status": "failed"}, False),
+        (200, {"status": "disabled"}, False),
+        (200, {"status": "unassigned"}, False),
+        (400, {}, False),
+        (401, {}, False),
+        (409, {}, True),
+        (429, {}, True),
+        (503, {}, True),
+        (200, {"no": "status"}, True),
+    ],
+)
+def test_an_operation_is_resumed_until_it_is_decided(status: int, body: Any, is_resumed: bool) -> None:
+    machine = requesting(OPERATION_ID)
+    with pytest.raises(Problem):
+        told(machine, status, body)
+    assert machine.operation_id == (OPERATION_ID if is_resumed else None)
+
+
+def test_an_operation_that_has_assigned_is_not_resumed() -> None:
+    machine = requesting(OPERATION_ID)
+    told(machine, 200, ASSIGNED)
+    assert machine.operation_id is None
+
+
+def test_an_operation_id_that_is_refused_does_not_take_the_place_of_the_one_that_is_polled() -> None:
+    machine = requesting(OPERATION_ID)
+    problem_of("dps-reply-invalid", lambda: told(machine, 202, {**ASSIGNING, "operationId": "a b"}))
+    assert machine.operation_id == OPERATION_ID
+
+
 def test_an_assignment_that_must_not_be_used_is_named() -> None:
-    body = {"status": "assigned", "registrationState": {"assignedHub": "a b", "deviceId": "rpi-0001"}}
     machine = requesting()
-    problem_of("assignment-invalid", lambda: told(machine, 200, body))
+    problem_of("assignment-invalid", lambda: told(machine, 200, INVALID))
     assert machine.state is not State.ASSIGNED
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsd.errors import PROBLEMS, Problem, Retry
-from dpsd.protocol.retry import choose_delay
+from dpsd.errors import NOT_FAILED, PROBLEMS, Problem, Retry
+from dpsd.protocol.retry import Failures, choose_delay
 
 CODES = {kind.retry: code for code, kind in PROBLEMS.items()}
 LADDERS = {
@@ -92,3 +94,13 @@ def test_the_first_attempts_are_spread_over_the_window_alone(fraction: float, as
 def test_a_wrong_configuration_waits_for_a_change() -> None:
     assert choose_delay(Problem("configuration-invalid", "said", retry_after=3), 1, 0.5) is None
     assert set(CODES) == {*LADDERS, Retry.CONFIGURATION}
+
+
+@given(codes=st.lists(st.sampled_from(sorted(PROBLEMS)), max_size=30), last=st.sampled_from(sorted(PROBLEMS)))
+def test_failures_are_counted_for_each_class_and_a_wait_for_ones_turn_is_none(codes: list[str], last: str) -> None:
+    failures = Failures()
+    for code in codes:
+        failures = failures.after(Problem(code, "said"))
+    counted = Counter(PROBLEMS[code].retry for code in codes if code not in NOT_FAILED)
+    assert failures._asdict() == {retry.value: counted[retry] for retry in Retry}
+    assert failures.of(Problem(last, "said")) == (0 if last in NOT_FAILED else counted[PROBLEMS[last].retry])

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dpsd.provisioning.publish import lower_flag, publish, raise_flag
+from dpsd.provisioning.publish import keep, lower_flag, publish, raise_flag
 from dpsd.provisioning.record_file import is_released, load_record, peek_record
 from dpsd.state.connection import Authentication
 from dpsd.state.files import on_device, row_of
 from dpsd.state.places import Places
-from dpsd.state.record import render_record
+from dpsd.state.record import Record, render_record
 from tests.unit.examples import CONNECTION, RECORD, problem_of
 
 
@@ -89,9 +90,12 @@ def test_what_agents_are_not_promised_any_more_is_removed(places: Places) -> Non
     assert os.listdir(places.credentials) == []
 
 
-def test_a_connection_that_a_format_cannot_carry_writes_nothing(places: Places) -> None:
+@pytest.mark.parametrize("write", [keep, publish])
+def test_a_connection_that_a_format_cannot_carry_writes_nothing(
+    places: Places, write: Callable[[Record, Places], object]
+) -> None:
     spoiled = RECORD._replace(connection=CONNECTION._replace(device_id="a b"))
-    problem_of("assignment-invalid", lambda: publish(spoiled, places))
+    problem_of("assignment-invalid", lambda: write(spoiled, places))
     assert seen(places) == {}
 
 

@@ -175,6 +175,7 @@ def test_details_are_compared_where_both_sides_have_them_and_new_ones_told(
 ) -> None:
     assert differences(before, now) == said
     assert differences(updated(before, now), now) == []
+    assert updated(before, Details()) == before
 
 
 def test_a_record_of_a_version_that_knew_less_is_valid() -> None:

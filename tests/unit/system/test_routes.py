@@ -33,19 +33,17 @@ LISTENING = """if True:
 """
 
 
-WAITING = """if True:
+WANTING = """if True:
     import selectors, subprocess
-    from dpsd.errors import Problem
-    from dpsd.daemon.wait import LINK_PAUSE, Wait
-    wait = Wait(selectors.DefaultSelector())
-    wait.begin(Problem("no-route", "said", retry_after=300))
+    from dpsd.daemon.changes import Routes
+    selector = selectors.DefaultSelector()
+    routes = Routes(selector)
+    routes.hear(True)
     for _ in range(2):
         subprocess.run("ip link set lo up && ip route add default dev lo", shell=True, check=True)
-        for key, _ in wait._selector.select(0):
-            wait.hear(key.fd)
-        print(wait.seconds_left() <= LINK_PAUSE[1], len(wait._selector.get_map()))
-        wait.try_in(300)
+        print(*[routes.came_up(key.fd) for key, _ in selector.select(0)])
         subprocess.run("ip route del default", shell=True, check=True)
+        routes.hear(False)
 """
 
 
@@ -64,8 +62,8 @@ def test_a_route_that_comes_up_is_heard_once(name: str) -> None:
 
 
 @pytest.mark.root
-def test_a_route_that_comes_up_shortens_a_wait_once() -> None:
-    assert in_a_namespace(WAITING).splitlines() == ["True 0", "False 0"]
+def test_a_route_that_comes_up_is_heard_of_while_somebody_wants_that() -> None:
+    assert in_a_namespace(WANTING).splitlines() == ["True", ""]
 
 
 @given(st.binary(max_size=200))
