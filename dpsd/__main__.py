@@ -64,7 +64,7 @@ def _daemon(places: Places) -> int:
 
     os.umask(0o077)
     forbid_core_dumps()
-    become_owner(places)
+    become_owner(places.state)
     worker = ["attempt", "--state-dir", places.state, "--runtime-dir", places.runtime]
     if places.configuration != CONFIGURATION:
         worker += ["--config", *places.configuration]
@@ -82,7 +82,7 @@ def _attempt(places: Places, orders: str) -> None:
         sys.stdout.buffer.flush()
 
     try:
-        report(attempt(places, peek_record(places), parse_orders(orders), report))
+        report(attempt(places, peek_record(places.state), parse_orders(orders), report))
     except Problem as problem:
         report(Failed(problem))
     # All is said and nothing is held: taking the interpreter down in order would only cost time.

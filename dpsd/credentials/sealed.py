@@ -18,7 +18,7 @@ from dpsd.keys.sources import derive_secret
 from dpsd.secret import Secret
 from dpsd.shape import ShapeError
 from dpsd.state.connection import Authentication
-from dpsd.state.places import Places
+from dpsd.state.places import Keys, Places
 from dpsd.state.record import same_board
 from dpsd.system.board import read_serial
 from dpsd.system.files import load
@@ -36,8 +36,8 @@ class Unsealed(NamedTuple):
 def open_sealed(settings: CredentialSettings, places: Places, observer: Observer) -> Credential:
     """Open the sealed credential; raises Problem `seal-*`, `key-*`, `firmware-*`, `credential-*`."""
     observer.watch(settings.firmware_command)  # a firmware's seal cannot be opened until the tool is installed
-    path = observer.by_stat(places.sealed)
-    header, credential = unseal(load_seal(path), path, places)
+    path = observer.by_stat(places.state.sealed)
+    header, credential = unseal(load_seal(path), path, places.keys)
     if header.type != settings.type:
         said = f"{printable(path)} holds {header.type}, and credential.type is {settings.type}"
         raise Problem("credential-invalid", said, hint="correct credential.type, or seal the other credential")
@@ -65,11 +65,11 @@ def _is_absent(path: str) -> bool:
     return False
 
 
-def unseal(data: bytes, path: str, places: Places) -> Unsealed:
+def unseal(data: bytes, path: str, keys: Keys) -> Unsealed:
     """Return header and credential of a sealed file's bytes; path: for messages. Raises as `open_sealed`."""
     seal, shown = parse_own_seal(data, path), printable(path)
     header = seal.header
-    secret, key = derive_seal_secret(header.source, header.salt, places)
+    secret, key = derive_seal_secret(header.source, header.salt, keys)
     if key.hex() != header.key:
         raise Problem("key-source-changed", f"{shown}: {header.source} has another key than it was sealed with")
     try:
@@ -103,11 +103,11 @@ def parse_own_seal(data: bytes, path: str) -> Seal:
     return seal
 
 
-def derive_seal_secret(source: str, salt: bytes, places: Places) -> list[bytes]:
+def derive_seal_secret(source: str, salt: bytes, keys: Keys) -> list[bytes]:
     """Return the secret and the key's name, from the service where this process may not ask the source itself."""
-    if places.of_device and os.geteuid() != 0:
+    if keys.of_device and os.geteuid() != 0:
         return ask_service(Derive(source, salt), 2)
-    return derive_secret(source, salt, places.keys)
+    return derive_secret(source, salt, keys)
 
 
 def parts_of(material: Material) -> dict[str, bytes]:

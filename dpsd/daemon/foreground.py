@@ -12,7 +12,7 @@ from dpsd.provisioning.publish import prepare_folders, publish, raise_flag
 from dpsd.provisioning.record_file import load_record
 from dpsd.state.connection import Connection
 from dpsd.state.messages import Event, Orders, Step
-from dpsd.state.places import Places
+from dpsd.state.places import Places, State
 from dpsd.system.daemon import ask_to_reload
 from dpsd.system.files import lock
 from dpsd.system.journal import INFO, log, log_problem
@@ -26,21 +26,21 @@ _LOOK_INTERVAL = 0.2
 def provision_here(places: Places, *, force: bool) -> Connection:
     """Attempt, publish and raise the flag; raises Problem, `state-locked` when the daemon holds the state directory."""
     try:
-        prepare_folders(places)
-        holding = lock(places.lock)
+        prepare_folders(places.state, places.runtime)
+        holding = lock(places.state.lock)
     except Problem as problem:
-        if problem.code == "state-unwritable" and not is_owner(places):
+        if problem.code == "state-unwritable" and not is_owner(places.state):
             raise Problem("not-permitted", problem.sentence) from None
         raise
     with holding:
-        previous, unreadable = load_record(places)
+        previous, unreadable = load_record(places.state)
         if unreadable is not None:
             log_problem(unreadable)
         if previous is not None:
             promote(previous, places)
         done = attempt(places, previous, Orders(force=force), tell)
         publish(done.record, places)
-        raise_flag(places)
+        raise_flag(places.runtime)
         if has_candidate(done.record, places):
             done = attempt(places, done.record, Orders(trial=waiting_trial(places)), tell)
             publish(done.record, places)
@@ -55,12 +55,12 @@ def publish_renewed(places: Places) -> None:
         if problem.code != "state-locked":
             raise
         ask_to_reload(places)
-        _await_daemon(places)
+        _await_daemon(places.state)
 
 
-def _await_daemon(places: Places) -> None:
+def _await_daemon(state: State) -> None:
     end = time.monotonic() + PUBLISH_LIMIT
-    while os.path.lexists(places.renewed):
+    while os.path.lexists(state.renewed):
         if time.monotonic() >= end:
             raise Problem("timeout", "the new credential is registered and in place, but dpsd has not published it yet")
         time.sleep(_LOOK_INTERVAL)

@@ -11,7 +11,7 @@ from typing import Any
 
 from dpsd.errors import Problem
 from dpsd.shape import ShapeError, parse_object
-from dpsd.state.places import Places
+from dpsd.state.places import State
 from dpsd.system.clock import boot_clock, format_time, wall_clock
 from dpsd.system.files import commit, load
 
@@ -24,9 +24,9 @@ _PROVISIONED = "provisioned"
 class History:
     """The outcomes on disk, oldest first, and what is not yet written."""
 
-    def __init__(self, places: Places) -> None:
-        self._path = places.history
-        self._outcomes = _load(places.history)
+    def __init__(self, state: State) -> None:
+        self._path = state.history
+        self._outcomes = _load(state.history)
         self._written_at: float | None = None
         self._on_disk = self._last_code()
 

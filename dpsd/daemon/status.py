@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from dpsd.errors import Problem, encode_problem
 from dpsd.shape import ShapeError, parse_object
-from dpsd.state.places import Places
+from dpsd.state.places import Runtime
 from dpsd.state.record import Details, Validity
 from dpsd.system.clock import boot_clock, format_time, wall_clock
 from dpsd.system.files import load, replace
@@ -19,8 +19,8 @@ from dpsd.system.notify import Notifier
 class Status:
     """The current state. `finished` counts attempts, so that a reader can tell a new outcome from an old one."""
 
-    def __init__(self, places: Places, notifier: Notifier) -> None:
-        self._path = places.status
+    def __init__(self, runtime: Runtime, notifier: Notifier) -> None:
+        self._path = runtime.status
         self._owned = False
         self._notifier = notifier
         self._said = ""

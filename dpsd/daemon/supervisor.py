@@ -50,8 +50,8 @@ class Supervisor:
         self._places = places
         self._notifier = notifier
         self._arguments = arguments
-        self._status = Status(places, notifier)
-        self._history = History(places)
+        self._status = Status(places.runtime, notifier)
+        self._history = History(places.state)
         self._selector = selectors.DefaultSelector()
         self._signals = _receive_signals()
         self._selector.register(self._signals, selectors.EVENT_READ)
@@ -183,25 +183,25 @@ class Supervisor:
     def _holds_here(self, record: Record) -> bool:
         """Tell whether the record was made on this board, and agents have what it promises them in memory, which only
         an attempt can put there."""
-        return same_board(record.binding.board, read_serial()) and is_released(record, self._places)
+        return same_board(record.binding.board, read_serial()) and is_released(record, self._places.runtime)
 
     # Hands for the disk: the machine is told of the Problem that they raise
 
     def _lock(self) -> Actions:
-        prepare_folders(self._places)
-        lock(self._places.lock)
+        prepare_folders(self._places.state, self._places.runtime)
+        lock(self._places.state.lock)
         self._status.own()
         return self._machine.locked()
 
     def _load(self) -> Actions:
-        record, unreadable = load_record(self._places)
+        record, unreadable = load_record(self._places.state)
         if unreadable is not None:
             log_problem(unreadable)
         return self._machine.loaded(record)
 
     def _recover(self, record: Record | None) -> Actions:
         if record is None:
-            lower_flag(self._places)
+            lower_flag(self._places.runtime)
         else:
             promote(record, self._places)
         return self._machine.recovered()
@@ -215,7 +215,7 @@ class Supervisor:
         return self._machine.published()
 
     def _raise_flag(self) -> Actions:
-        raise_flag(self._places)
+        raise_flag(self._places.runtime)
         return self._machine.flagged(self._world())
 
     def _write_details(self, record: Record) -> None:

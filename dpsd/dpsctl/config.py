@@ -20,14 +20,15 @@ from dpsd.text import printable
 def run(arguments: Arguments) -> int:
     if arguments.has("--image"):
         return _image(arguments.options["--image"])
-    become_owner(arguments.places)
+    become_owner(arguments.places.state)
     effective = load_config(arguments.places.configuration)
     for key, value in effective.values.items():
         if value.value is not None:
             shown = value.value if isinstance(value.value, (str, int, dict)) else _plain(value.value)
             print(f"{key} = {json.dumps(shown)}  # {value.origin}")
     if has_settings(arguments.places):
-        print(f"# {printable(arguments.places.candidate_settings)} waits to be tried in the place of what is imported")
+        waiting = printable(arguments.places.state.candidate_settings)
+        print(f"# {waiting} waits to be tried in the place of what is imported")
     device = open_device(arguments.places)
     print(f"# registration id: {device.binding.registration_id}")
     return EXIT_DONE

@@ -17,9 +17,9 @@ from dpsd.system.owner import is_owner
 def run(arguments: Arguments) -> int:
     """Do what the arguments say; raises UsageError and Problem."""
     path, places = os.path.abspath(arguments.operands[0]), arguments.places
-    if places.imported not in places.configuration:
+    if places.state.imported not in places.configuration:
         raise UsageError("a bundle is for the device itself: leave out --config and --state-dir")
-    if not is_owner(places):
+    if not is_owner(places.state):
         raise Problem("not-permitted", "only root may import a bundle")
     changed = resume(places)
     if arguments.has("--stick"):
@@ -30,14 +30,14 @@ def run(arguments: Arguments) -> int:
         _adopt_asked(path, places)
         return EXIT_DONE
     if changed:
-        tell_daemon(places)
+        tell_daemon(places.state)
     return EXIT_DONE
 
 
 def _adopt_asked(path: str, places: Places) -> None:
     bundle = load_bundle(path)
     adopt(bundle, places)
-    tell_daemon(places, start=True)
-    left = discard(bundle, places)
+    tell_daemon(places.state, start=True)
+    left = discard(bundle, places.state)
     print(f"adopted, {TRIED}; see: dpsctl status" if waits(places) else "adopted", end="; ")
     print(f"the bundle is still there: {left}" if left else REMOVED)

@@ -18,7 +18,7 @@ POLL_INTERVAL = 0.2
 
 
 def run(arguments: Arguments) -> int:
-    become_owner(arguments.places)
+    become_owner(arguments.places.state)
     force = arguments.has("--force")
     try:
         connection = provision_here(arguments.places, force=force)
@@ -32,14 +32,14 @@ def run(arguments: Arguments) -> int:
 
 def _provision_by_daemon(places: Places, force: bool) -> int:
     """Let the daemon, which holds the state directory, make the attempt, and show its steps."""
-    if is_provisioned(places) and not force:
+    if is_provisioned(places.runtime) and not force:
         print("already provisioned; to register again: dpsctl provision --force")
         return EXIT_DONE
-    before = load_status(places) or {}
+    before = load_status(places.runtime) or {}
     ask_to_register(places)
     shown = ""
     while True:
-        status = load_status(places) or {}
+        status = load_status(places.runtime) or {}
         if not is_running(status) or status.get("pid") != before.get("pid"):
             raise Problem("not-running", "dpsd ended, or was restarted, before the attempt was over")
         if status.get("finished") != before.get("finished"):

@@ -20,7 +20,7 @@ from dpsd.text import printable
 def run(arguments: Arguments) -> int:
     """Try new files by a registration and put them in place; without any, finish what was cut short."""
     places, certificate = arguments.places, arguments.options.get("--certificate")
-    private_key, pending = arguments.options.get("--private-key"), is_pending(arguments.places)
+    private_key, pending = arguments.options.get("--private-key"), is_pending(arguments.places.state)
     if certificate is None and (private_key is not None or not pending):
         raise UsageError("write: dpsctl renew --certificate FILE [--private-key FILE]; there is nothing to finish")
     settings = configured(places)
@@ -30,19 +30,19 @@ def run(arguments: Arguments) -> int:
         return EXIT_DONE
     if renewed != BY_PAIR:
         if certificate is None:
-            forget(places)
+            forget(places.state)
             print("forgot a renewal of files that the configuration does not name any more")
             return EXIT_DONE
         raise UsageError(f"renew replaces files; the credential is {settings.type} in the store {settings.store}")
     pair = Pair(settings.certificate_file or "", settings.private_key_file or "")
-    check_folders(pair, places)
+    check_folders(pair, places.state)
     if {os.path.realpath(path) for path in (certificate, private_key) if path} & {*map(os.path.realpath, pair.staged)}:
         raise UsageError("give the new files other names: FILE.new beside the old ones is where they wait")
-    if pending and finish(places, pair):
+    if pending and finish(places.state, pair):
         print("finished the renewal that was cut short: dpsd publishes it at its next start, or reload")
     if certificate is not None:
         record = renew(places, pair, certificate, private_key, tell)
-        become_owner(places)
+        become_owner(places.state)
         publish_renewed(places)
         print(f"renewed: {record.connection.device_id} at {record.connection.iothub_hostname}")
         _tell_what_stays(private_key)
@@ -53,8 +53,8 @@ def _renew_seal(certificate: str, private_key: str | None, places: Places) -> No
     """Seal the new pair as a candidate, which the daemon tries before it takes the place of the present one."""
     if private_key is None:
         raise UsageError("what is sealed is a whole pair: give --private-key, too")
-    with as_owner(places):
-        present = peek_record(places)
+    with as_owner(places.state):
+        present = peek_record(places.state)
     check_name(certificate, present)
     seal_files({"certificate": certificate, "private_key": private_key}, places)
     _tell_what_stays(private_key)

@@ -9,7 +9,7 @@ from dpsd.system.owner import become_owner
 
 
 def run(arguments: Arguments) -> int:
-    become_owner(arguments.places)  # the status file names the process, and is not root's
+    become_owner(arguments.places.state)  # the status file names the process, and is not root's
     ask_to_register(arguments.places)
     print("asked dpsd to register again; see: dpsctl status")
     return EXIT_DONE

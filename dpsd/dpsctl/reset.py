@@ -21,7 +21,7 @@ from dpsd.errors import EXIT_DONE, EXIT_NOT_REMOVED, Problem
 from dpsd.importing.in_force import layers_with, settings_in
 from dpsd.provisioning.candidate import has_settings
 from dpsd.state.files import FILE, RESET, RESET_CREDENTIAL, ROWS, Row, located, names, paths_of
-from dpsd.state.places import Places
+from dpsd.state.places import Places, State
 from dpsd.system.command import UsageError
 from dpsd.system.files import HeldLock, list_kept_aside, lock, remove
 from dpsd.system.owner import as_owner, is_owner
@@ -63,7 +63,7 @@ def _show(planned: list[str], *, is_enough: bool) -> int:
 
 def plan(places: Places, *, credential: bool) -> list[str]:
     """Return what `reset` would remove now; raises Problem `not-permitted`, and as `reset`."""
-    if not is_owner(places):
+    if not is_owner(places.state):
         raise Problem("not-permitted", "only root may reset this device")
     return [path for path, _ in _find(places, credential=credential)]
 
@@ -73,9 +73,9 @@ def reset(places: Places, *, credential: bool) -> Iterator[str]:
 
     Raises Problem `not-permitted`, `state-locked`, `state-unwritable`, and for the credential `configuration-*`.
     """
-    with _alone(places):
+    with _alone(places.state):
         for path, is_daemons in _find(places, credential=credential):
-            with _rights(is_daemons, places):
+            with _rights(is_daemons, places.state):
                 remove(path)
             yield path
 
@@ -90,7 +90,7 @@ def _find(places: Places, *, credential: bool) -> list[Found]:
 
 def _credential_settings(places: Places) -> list[CredentialSettings]:
     """Return [credential] as it is, and as it is with settings that wait, as far as they can be read."""
-    imported = [places.imported, *([places.candidate_settings] if has_settings(places) else [])]
+    imported = [places.state.imported, *([places.state.candidate_settings] if has_settings(places) else [])]
     return [parse_import(layers_with(places, settings_in(path, places))).credential for path in imported]
 
 
@@ -99,29 +99,29 @@ def _paths(row: Row, settings: list[CredentialSettings], places: Places) -> list
     if row.path.startswith(FILE):
         files = dict.fromkeys(file for one in settings for file in one.files())
         return paths_of(row, files if row.path == FILE else map(os.path.realpath, files))
-    if row.path.startswith("/etc/") and not places.of_device and all(one.store != STORE for one in settings):
+    if row.path.startswith("/etc/") and not places.state.of_device and all(one.store != STORE for one in settings):
         return []
     return [located(row.path, places)]
 
 
 def _there(path: str, row: Row, places: Places) -> list[Found]:
     is_daemons = path.startswith((f"{places.state}/", f"{places.runtime}/")) and not row.path.startswith(FILE)
-    with _rights(is_daemons, places):
+    with _rights(is_daemons, places.state):
         beside = [one for name in names(path, row) for one in (list_kept_aside(path) if name.endswith("*") else [name])]
         return [Found(one, is_daemons) for one in beside if os.path.lexists(one)]
 
 
-def _rights(is_daemons: bool, places: Places) -> AbstractContextManager[None]:
-    return as_owner(places) if is_daemons else nullcontext()
+def _rights(is_daemons: bool, state: State) -> AbstractContextManager[None]:
+    return as_owner(state) if is_daemons else nullcontext()
 
 
-def _alone(places: Places) -> HeldLock | AbstractContextManager[None]:
+def _alone(state: State) -> HeldLock | AbstractContextManager[None]:
     """Keep the daemon from starting meanwhile; without a state directory there is nothing to keep it from."""
-    with as_owner(places):
-        if not os.path.isdir(places.private):
+    with as_owner(state):
+        if not os.path.isdir(state.private):
             return nullcontext()
         try:
-            return lock(places.lock)
+            return lock(state.lock)
         except Problem as problem:
             if problem.code != "state-locked":
                 raise

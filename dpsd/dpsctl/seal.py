@@ -26,7 +26,7 @@ from dpsd.sealing.plaintext import (
     remove_secrets,
 )
 from dpsd.sealing.seal import Sealed, discard_candidate, forget_keys, open_seals, reseal, seal
-from dpsd.state.places import Places
+from dpsd.state.places import Places, State
 from dpsd.system.command import UsageError
 from dpsd.system.daemon import ask_to_reload
 from dpsd.system.owner import run_as_owner
@@ -90,15 +90,15 @@ def _check_type(plaintext: Plaintext, found: Effective | None, store: str) -> No
 
 def _seal(plaintext: Plaintext, found: Effective | None, places: Places, source: str | None = None) -> None:
     _check_type(plaintext, found, "sealed")
-    _show_sealed(seal(places, plaintext.material, source), places)
+    _show_sealed(seal(places, plaintext.material, source), places.state)
 
 
-def _show_sealed(done: Sealed, places: Places) -> None:
+def _show_sealed(done: Sealed, state: State) -> None:
     for source, problem in done.passed.items():
         print(f"not sealed by {source}: {printable(problem.sentence)}")
     board = f"board {done.header.board}" if done.header.board else "a board without a serial number"
     print(f"sealed as {printable(done.path)} by {done.header.source}, for {board}; it opens")
-    if done.path == places.candidate:
+    if done.path == state.candidate:
         print("the credential in use stays until this one has provisioned; see: dpsctl status")
 
 
@@ -171,7 +171,7 @@ def _described(path: str, unsealed: Unsealed) -> list[str]:
 
 
 def _reseal(arguments: Arguments) -> None:
-    _show_sealed(reseal(arguments.places, arguments.options.get("--source")), arguments.places)
+    _show_sealed(reseal(arguments.places, arguments.options.get("--source")), arguments.places.state)
     gone = list(forget_keys(arguments.places))
     for path in gone:
         print(f"removed {printable(path)}, which opened the earlier seal")
@@ -194,7 +194,7 @@ def _tell_daemon(places: Places) -> None:
             ask_to_reload(places)
         return b""
 
-    run_as_owner(places, deed)
+    run_as_owner(places.state, deed)
 
 
 _ACTIONS = {"--check": _check, "--reseal": _reseal, "--discard": _discard}

@@ -16,11 +16,11 @@ def run(arguments: Arguments) -> int:
     wanted = arguments.options.get("--format", "json")
     if wanted not in FORMATS:
         raise UsageError(f"--format is one of: {' '.join(FORMATS)}")
-    text = load(arguments.places.connection_json)
+    text = load(arguments.places.state.connection_json)
     if text is None:
         raise Problem("not-provisioned", "there is no connection yet")
     try:
         print(FORMATS[wanted](parse_connection(parse_object(text, "connection"))).decode(), end="")
     except ShapeError as error:
-        raise Problem("state-unreadable", f"{printable(arguments.places.connection_json)}: {error}") from None
+        raise Problem("state-unreadable", f"{printable(arguments.places.state.connection_json)}: {error}") from None
     return EXIT_DONE

@@ -18,7 +18,7 @@ from dpsd.text import printable
 
 def run(arguments: Arguments) -> int:
     places = arguments.places
-    status, provisioned = load_status(places), is_provisioned(places)
+    status, provisioned = load_status(places.runtime), is_provisioned(places.runtime)
     if arguments.has("--json"):
         known = {"running": is_running(status), "provisioned": provisioned, "settings_wait": has_settings(places)}
         print(json.dumps({**(status or {}), **known}))

@@ -19,8 +19,8 @@ def run(arguments: Arguments) -> int:
     if text is not None and not re.fullmatch("[0-9]{1,9}", text):
         raise UsageError("--timeout is a number of seconds")
     end = None if text is None else time.monotonic() + int(text)
-    while not is_provisioned(arguments.places):
-        problem = read_problem(load_status(arguments.places))
+    while not is_provisioned(arguments.places.runtime):
+        problem = read_problem(load_status(arguments.places.runtime))
         if arguments.has("--fail-on-refusal") and problem is not None and problem.kind.exit_status == EXIT_REFUSED:
             raise problem
         if end is not None and time.monotonic() >= end:

@@ -23,7 +23,7 @@ from dpsd.provisioning.publish import prepare_folders
 from dpsd.provisioning.record_file import peek_record
 from dpsd.sealing.seal import Sealed, seal
 from dpsd.shape import ShapeError, parse_object
-from dpsd.state.places import Places
+from dpsd.state.places import Places, State
 from dpsd.state.record import Record
 from dpsd.system.files import HeldLock, commit, load, lock, make_folder, move, remove
 from dpsd.system.journal import NOTICE, log
@@ -41,31 +41,31 @@ def adopt(bundle: Bundle, places: Places) -> None:
     `seal`; nothing has changed then.
     """
     with _alone(places):
-        with as_owner(places):
-            record = peek_record(places)
+        with as_owner(places.state):
+            record = peek_record(places.state)
             if record is not None:
                 promote(record, places)
         plan = make_plan(bundle, places)
-        commit(places.adopting, _render(plan.note), 0o600)
+        commit(places.imports.adopting, _render(plan.note), 0o600)
         try:
             if plan.material is not None:
                 _tell(seal(places, plan.material, beside=record is not None))
         except Problem:
-            remove(places.adopting)
+            remove(places.imports.adopting)
             raise
         _finish(plan.note, places)
 
 
 def resume(places: Places) -> bool:
     """Bring an adoption that was cut off to its end, or undo it; tell whether it took effect now."""
-    if not os.path.lexists(places.adopting):
+    if not os.path.lexists(places.imports.adopting):
         return False
     with _alone(places):
-        note = _load(places.adopting)
-        with as_owner(places):
-            sealed = {fingerprint_in(path) for path in (places.sealed, places.candidate)}
+        note = _load(places.imports.adopting)
+        with as_owner(places.state):
+            sealed = {fingerprint_in(path) for path in (places.state.sealed, places.state.candidate)}
         if note is None or (note.credential and note.credential not in sealed):
-            remove(places.adopting)
+            remove(places.imports.adopting)
             return False
         _finish(note, places)
         return True
@@ -73,22 +73,22 @@ def resume(places: Places) -> bool:
 
 def was_adopted(bundle: Bundle, places: Places) -> bool:
     """Tell whether this, or what is left of it, was adopted last, and its settings are there, to be read."""
-    note = _load(places.adopted)
+    note = _load(places.imports.adopted)
     if note is None or not checksums(bundle).items() <= note.bundle.items():
         return False
-    there = [path for path in (places.imported, places.candidate_settings) if os.path.lexists(path)]
+    there = [path for path in (places.state.imported, places.state.candidate_settings) if os.path.lexists(path)]
     return any(settings_in(path, places) is not None for path in there)
 
 
 def waits(places: Places) -> bool:
     """Tell whether what was adopted is still to be tried, in the place of what is in force until then."""
-    with as_owner(places):
+    with as_owner(places.state):
         return exists(places)
 
 
-def discard(bundle: Bundle, places: Places) -> str:
+def discard(bundle: Bundle, state: State) -> str:
     """Remove the files of an adopted bundle; return why they are still there, empty if they are not."""
-    if find_volatile_kind(places.state) is not None:
+    if find_volatile_kind(state) is not None:
         return "the device forgets it at a reboot, and will need it again"
     try:
         for path in bundle.sources:
@@ -98,12 +98,12 @@ def discard(bundle: Bundle, places: Places) -> str:
     return ""
 
 
-def tell_daemon(places: Places, *, start: bool = False) -> None:
+def tell_daemon(state: State, *, start: bool = False) -> None:
     """Let systemd reload the daemon, or start it where it waits for its configuration.
 
     There may be none, and that of the device has one state only. start: also where somebody has stopped it.
     """
-    if places.of_device and os.path.isdir("/run/systemd/system"):
+    if state.of_device and os.path.isdir("/run/systemd/system"):
         units = ["dpsd-configured.service", *(["dpsd.service"] if start else [])]
         subprocess.run(["systemctl", "--no-block", "start", *units], check=False)
 
@@ -118,26 +118,26 @@ def _tell(sealed: Sealed) -> None:
 def _finish(note: Note, places: Places) -> None:
     """Put the settings where they belong: beside those in force that differ, where these have provisioned."""
     settings = note.settings.encode()
-    with as_owner(places):
-        held = exchanging(places)
+    with as_owner(places.state):
+        held = exchanging(places.state)
     with held:
-        with as_owner(places):
-            record, in_force = _settle(note, places), load(places.imported)
+        with as_owner(places.state):
+            record, in_force = _settle(note, places), load(places.state.imported)
         if record is not None and settings != in_force:
-            commit(places.candidate_settings, settings, 0o644)
+            commit(places.state.candidate_settings, settings, 0o644)
         else:
-            commit(places.imported, settings, 0o644)
-            remove(places.candidate_settings)
-    move(places.adopting, places.adopted)
+            commit(places.state.imported, settings, 0o644)
+            remove(places.state.candidate_settings)
+    move(places.imports.adopting, places.imports.adopted)
 
 
 def _settle(note: Note, places: Places) -> Record | None:
     """Leave no other credential waiting than the note's, if that has one; return the record that is in force."""
-    record = peek_record(places)
+    record = peek_record(places.state)
     if record is not None:
         roll_forward(record, places)
-    if note.credential and fingerprint_in(places.sealed) == note.credential:
-        give_up_seal(places)
+    if note.credential and fingerprint_in(places.state.sealed) == note.credential:
+        give_up_seal(places.state)
     return record
 
 
@@ -155,14 +155,14 @@ def _load(path: str) -> Note | None:
 
 def prepare(places: Places) -> None:
     """Make the folders that an adoption needs; raises Problem `state-unwritable`."""
-    with as_owner(places):
-        prepare_folders(places)
+    with as_owner(places.state):
+        prepare_folders(places.state, places.runtime)
     make_folder(places.imports, 0o700)
 
 
 def _alone(places: Places) -> HeldLock:
     """Keep two adoptions apart; raises Problem `not-permitted`."""
-    if not is_owner(places):
+    if not is_owner(places.state):
         raise Problem("not-permitted", "only root may adopt a bundle")
     prepare(places)
-    return lock(places.import_lock, wait=True)
+    return lock(places.imports.lock, wait=True)

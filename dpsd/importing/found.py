@@ -36,7 +36,7 @@ def adopt_found(folder: str, places: Places) -> bool:
             return False
         _report(folder, _words(problem))
         raise
-    left = discard(bundle, places)
+    left = discard(bundle, places.state)
     if left:
         log(WARNING, f"{printable(folder)} still holds the bundle, with its keys if it has any: {left}")
     _report(folder, f"adopted, {TRIED}\n" if waits(places) else ADOPTED)
@@ -64,7 +64,7 @@ def consider(bundle: Bundle, places: Places) -> bool:
     if was_adopted(bundle, places):
         return False
     prepared = preparation(places)
-    for is_so, what in ((prepared.configured, "configured"), (os.path.lexists(places.record), "provisioned")):
+    for is_so, what in ((prepared.configured, "configured"), (os.path.lexists(places.state.record), "provisioned")):
         if is_so and not prepared.rights.replace:
             raise Problem("bundle-ignored", f"{printable(bundle.place)} is left alone: the device is {what} already")
     adopt(bundle, places)

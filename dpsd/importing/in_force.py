@@ -22,7 +22,7 @@ def settings_in(path: str, places: Places) -> Layer | None:
     if not os.path.lexists(path):
         return Layer(path, "")
     try:
-        with as_owner(places):
+        with as_owner(places.state):
             layer = load_layers([path], writers(places.configuration))[0]
         parse_import([layer])
     except Problem as problem:
@@ -37,10 +37,10 @@ def layers_with(places: Places, *imported: Layer | None) -> list[Layer]:
     """Return the configuration as it is with these in the place of the imported settings; raises Problem
     `configuration-*`."""
     layers: list[Layer] = []
-    with as_owner(places):
+    with as_owner(places.state):
         for place in places.configuration:
             files = configuration_files((place,))
-            if place == places.imported:
+            if place == places.state.imported:
                 layers += [layer for layer in imported if layer is not None]
             elif files:
                 layers += load_layers(files, writers(places.configuration))

@@ -28,7 +28,7 @@ from dpsd.importing.settings import (
 from dpsd.importing.signature import Signed, check_signature, check_sums
 from dpsd.provisioning.candidate import has_settings
 from dpsd.provisioning.device import registration_id_of
-from dpsd.state.places import Places
+from dpsd.state.places import Places, State
 from dpsd.system.clock import wall_clock
 from dpsd.system.owner import as_owner
 from dpsd.system.time_sync import explain_untrusted_clock
@@ -59,10 +59,10 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
 
     Problems: `bundle-*`, `configuration-*`, `credential-*`, `certificate-*`, `registration-id-*`.
     """
-    in_force = settings_in(places.imported, places)
-    waiting = settings_in(places.candidate_settings, places) if has_settings(places) else None
+    in_force = settings_in(places.state.imported, places)
+    waiting = settings_in(places.state.candidate_settings, places) if has_settings(places) else None
     is_signed = _check_signature(bundle, parse_import(layers_with(places, in_force)), places)
-    earlier = waiting or in_force or Layer(places.imported, "")
+    earlier = waiting or in_force or Layer(places.state.imported, "")
     brought = _of_bundle(lambda: tables_of(bundle))
     if not is_signed:
         check_allowed(brought, bundle.place)
@@ -77,8 +77,8 @@ def make_plan(bundle: Bundle, places: Places) -> Plan:
     settings = render(merged)
     if len(settings) > SIZE_LIMIT:
         raise Problem("bundle-invalid", f"{printable(bundle.place)} sets more than {SIZE_LIMIT} bytes hold")
-    effective = parse_config(layers_with(places, Layer(places.imported, settings.decode())))
-    _check_wins(tables, effective, places)
+    effective = parse_config(layers_with(places, Layer(places.state.imported, settings.decode())))
+    _check_wins(tables, effective, places.state)
     if not is_signed:
         check_leads_nothing_away(tables, {key: value.value for key, value in effective.values.items()}, bundle.place)
     credential = None if material is None else open_material(material, bundle.place)
@@ -92,7 +92,7 @@ def preparation(places: Places) -> Preparation:
 
     Settings that are damaged make it a configured one, too: what they said is not known.
     """
-    found = settings_in(places.imported, places)
+    found = settings_in(places.state.imported, places)
     prepared = parse_import(layers_with(places, found))
     return prepared._replace(configured=prepared.configured or found is None)
 
@@ -117,7 +117,7 @@ def _check_signature(bundle: Bundle, preparation: Preparation, places: Places) -
             check_sums(signed)
         return False
     try:
-        with as_owner(places):
+        with as_owner(places.state):
             public_key = load_layers([path], writers(places.configuration))[0].text
     except Problem as problem:
         said = f"import.fleet_key_file: {problem.sentence}"
@@ -142,16 +142,16 @@ def _check_together(bundle: Bundle, brought: Tables, merged: Tables, places: Pla
         table: {name: value for name, value in content.items() if name not in brought.get(table, {})}
         for table, content in merged.items()
     }
-    place = places.imported if os.path.lexists(places.imported) else bundle.place
+    place = places.state.imported if os.path.lexists(places.state.imported) else bundle.place
     parse_config(layers_with(places, Layer(place, render_without_lines(others)), layer_of(bundle)))
 
 
-def _check_wins(tables: Tables, effective: Effective, places: Places) -> None:
+def _check_wins(tables: Tables, effective: Effective, state: State) -> None:
     """What the device's owner set in /etc wins: then the bundle would not do what it says."""
     for table, content in tables.items():
         for name in content:
             origin = effective.values[f"{table}.{name}"].origin
-            if origin.partition(":")[0] != printable(places.imported):
+            if origin.partition(":")[0] != printable(state.imported):
                 raise Problem("bundle-overridden", f"{origin} sets {table}.{name}, as the bundle does")
 
 

@@ -25,7 +25,7 @@ from dpsd.provisioning.register import register
 from dpsd.provisioning.release import asks, check_memory, release, release_again
 from dpsd.state.connection import Connection, Mqtt
 from dpsd.state.messages import Carry, Done, Orders, Registered, Renewed, Step, Watch
-from dpsd.state.places import Places
+from dpsd.state.places import Places, State
 from dpsd.state.record import Binding, Record, Validity, differences, same_board, updated
 from dpsd.state.trial import PRESENT, Trial
 from dpsd.system.clock import boot_clock, clock_offset, was_clock_set
@@ -50,25 +50,25 @@ def attempt(places: Places, previous: Record | None, orders: Orders, report: Rep
     """
     try:
         device = _open_device(places, report, orders.trial)
-        check_memory(device.config.outputs, places)
-        previous = _renewed(places, device) or previous
+        check_memory(device.config.outputs, places.runtime)
+        previous = _renewed(places.state, device) or previous
         if previous is not None:
             device = device._replace(details=updated(previous.details, device.details))
-        done = _attempt(device, places, previous, orders, report)
+        done = _attempt(device, places.state, previous, orders, report)
     except Problem as problem:
         if previous is not None and problem.kind.retry is Retry.CONFIGURATION:
             release_again(previous, places)
         raise _of_trial(problem, orders.trial) from None
     for sentence in differences(previous.details, device.details) if previous is not None else ():
         report(Step(sentence))
-    release(device.credential, done.record, places)
+    release(device.credential, done.record, places.runtime)
     return done
 
 
-def _attempt(device: Device, places: Places, previous: Record | None, orders: Orders, report: Report) -> Done:
+def _attempt(device: Device, state: State, previous: Record | None, orders: Orders, report: Report) -> Done:
     """Keep the earlier assignment if it still holds, else ask the network for another."""
     if previous is None:
-        return _contact(device, places, None, None, orders, report)
+        return _contact(device, state, None, None, orders, report)
     _check_board(previous.binding, device)
     orders = orders._replace(carry=_with_transport(orders.carry, previous))
     kept = previous if _still_holds(previous, device) and not _is_asked_anew(orders) else None
@@ -76,14 +76,14 @@ def _attempt(device: Device, places: Places, previous: Record | None, orders: Or
         return Done(_record_again(device, kept, orders.carry.transport), registered=False)
     if _is_renewed(previous, device):
         report(Renewed())
-    return _contact(device, places, previous, kept, orders, report)
+    return _contact(device, state, previous, kept, orders, report)
 
 
 def _contact(
-    device: Device, places: Places, previous: Record | None, kept: Record | None, orders: Orders, report: Report
+    device: Device, state: State, previous: Record | None, kept: Record | None, orders: Orders, report: Report
 ) -> Done:
     """Try the hub of the assignment that is kept, or register, once turn and clock allow it."""
-    _await_turn(places, device, orders)
+    _await_turn(state, device, orders)
     doubted = _doubt(previous, device)
     if doubted is not None:
         _await_clock(doubted, device, orders, report)
@@ -93,7 +93,7 @@ def _contact(
             return _try_hub(device, _record_again(device, kept, orders.carry.transport), orders.carry, report)
         return _register(device, previous, orders, report)
     except Problem as problem:
-        _raise_as_of_the_clock(problem.amend(window=_window(places, device)), doubted, device, offset)
+        _raise_as_of_the_clock(problem.amend(window=_window(state, device)), doubted, device, offset)
 
 
 def _is_asked_anew(orders: Orders) -> bool:
@@ -110,7 +110,7 @@ def _open_device(places: Places, report: Report, trial: Trial) -> Device:
     try:
         return open_device(places, report, TOKEN_PATIENCE, trial)
     except Problem as problem:
-        if problem.code == "credential-mismatch" and trial == PRESENT and os.path.lexists(places.renewed):
+        if problem.code == "credential-mismatch" and trial == PRESENT and os.path.lexists(places.state.renewed):
             problem = problem.amend(hint="a renewal was cut short, finish it: sudo dpsctl renew")
         raise problem from None
 
@@ -123,9 +123,9 @@ def _of_trial(problem: Problem, trial: Trial) -> Problem:
     return problem.amend(f"the {trial.description}: {problem.sentence}", hint=hint)
 
 
-def _renewed(places: Places, device: Device) -> Record | None:
+def _renewed(state: State, device: Device) -> Record | None:
     """Return the record of a renewal that has just put the credential in its place."""
-    found = peek_renewed(places)
+    found = peek_renewed(state)
     return found if found is not None and _still_holds(found, device) else None
 
 
@@ -163,19 +163,19 @@ def _holds_by_any_credential(previous: Record, device: Device) -> bool:
     return same and same_board(before.board, now.board)
 
 
-def _await_turn(places: Places, device: Device, orders: Orders) -> None:
+def _await_turn(state: State, device: Device, orders: Orders) -> None:
     """Spread the first attempts of a fleet that starts together; raises Problem `fleet-spread` to come back later."""
-    window = _window(places, device)
+    window = _window(state, device)
     if not orders.first or orders.force or window == 0:
         return
-    kind = find_volatile_kind(places.state)
+    kind = find_volatile_kind(state)
     why = "" if kind is None else f"the state directory is on {kind}, so that every boot is a first boot; "
     raise Problem("fleet-spread", f"{why}first attempts are spread over {window} s", window=window)
 
 
-def _window(places: Places, device: Device) -> int:
+def _window(state: State, device: Device) -> int:
     fleet = device.config.fleet
-    return fleet.window if find_volatile_kind(places.state) is None else max(fleet.window, fleet.volatile_window)
+    return fleet.window if find_volatile_kind(state) is None else max(fleet.window, fleet.volatile_window)
 
 
 def _doubt(previous: Record | None, device: Device) -> str | None:

@@ -14,7 +14,7 @@ from dpsd.configuration.observed import observe
 from dpsd.keys.seal import SIZE_LIMIT, NewerSealError, parse_seal
 from dpsd.provisioning.record_file import peek_record
 from dpsd.shape import ShapeError
-from dpsd.state.places import Places
+from dpsd.state.places import Places, State
 from dpsd.state.record import Record
 from dpsd.state.trial import Trial
 from dpsd.system.files import HeldLock, keep_aside, load, lock, move, remove, set_aside
@@ -22,17 +22,17 @@ from dpsd.system.files import HeldLock, keep_aside, load, lock, move, remove, se
 
 def exists(places: Places) -> bool:
     """Tell whether there is a candidate, of whatever store the present credential is."""
-    return has_seal(places) or has_settings(places)
+    return has_seal(places.state) or has_settings(places)
 
 
-def has_seal(places: Places) -> bool:
+def has_seal(state: State) -> bool:
     """Tell whether a sealed credential waits."""
-    return os.path.lexists(places.candidate)
+    return os.path.lexists(state.candidate)
 
 
 def has_settings(places: Places) -> bool:
     """Tell whether settings wait: only where imported ones count."""
-    return places.imported in places.configuration and os.path.lexists(places.candidate_settings)
+    return places.state.imported in places.configuration and os.path.lexists(places.state.candidate_settings)
 
 
 def has_candidate(record: Record, places: Places) -> bool:
@@ -40,27 +40,27 @@ def has_candidate(record: Record, places: Places) -> bool:
 
     A credential is, alone, only where that was a sealed one.
     """
-    return has_settings(places) or (places.sealed in record.inputs and has_seal(places))
+    return has_settings(places) or (places.state.sealed in record.inputs and has_seal(places.state))
 
 
 def waiting_trial(places: Places) -> Trial:
     """Return the trial of all that waits; `PRESENT` where nothing does."""
-    waiting = {places.imported: places.candidate_settings} if has_settings(places) else {}
-    if has_seal(places):
-        waiting[places.sealed] = places.candidate
+    waiting = {places.state.imported: places.state.candidate_settings} if has_settings(places) else {}
+    if has_seal(places.state):
+        waiting[places.state.sealed] = places.state.candidate
     return Trial(waiting, described(places))
 
 
 def described(places: Places) -> str:
     """Return what waits, in words, empty if nothing does."""
     if not has_settings(places):
-        return "newly sealed credential" if has_seal(places) else ""
-    return f"newly imported settings{' and credential' if has_seal(places) else ''}"
+        return "newly sealed credential" if has_seal(places.state) else ""
+    return f"newly imported settings{' and credential' if has_seal(places.state) else ''}"
 
 
-def exchanging(places: Places) -> HeldLock:
+def exchanging(state: State) -> HeldLock:
     """Keep two sealings apart, and the daemon from taking a candidate that is being exchanged."""
-    return lock(places.seal_lock, wait=True)
+    return lock(state.seal_lock, wait=True)
 
 
 def place_for(fingerprint: str, places: Places, *, beside: bool = False) -> str:
@@ -69,24 +69,24 @@ def place_for(fingerprint: str, places: Places, *, beside: bool = False) -> str:
     beside: also beside another one, since it belongs to settings that wait. For who holds the lock. Raises Problem
     `state-unwritable`.
     """
-    record = peek_record(places)
+    record = peek_record(places.state)
     if record is not None:
         roll_forward(record, places)
-    present = fingerprint_in(places.sealed)
+    present = fingerprint_in(places.state.sealed)
     if present == fingerprint:
-        return places.sealed
+        return places.state.sealed
     if record is not None and (beside or present == record.binding.credential):
-        _set_aside_unreadable(places.candidate)
-        return places.candidate
-    give_up_seal(places)
-    _set_aside_unreadable(places.sealed)
-    return places.sealed
+        _set_aside_unreadable(places.state.candidate)
+        return places.state.candidate
+    give_up_seal(places.state)
+    _set_aside_unreadable(places.state.sealed)
+    return places.state.sealed
 
 
-def give_up_seal(places: Places) -> None:
+def give_up_seal(state: State) -> None:
     """Leave no sealed credential waiting, for who holds the lock. Raises Problem `state-unwritable`."""
-    _set_aside_unreadable(places.candidate)
-    remove(places.candidate)
+    _set_aside_unreadable(state.candidate)
+    remove(state.candidate)
 
 
 def _set_aside_unreadable(path: str) -> None:
@@ -107,7 +107,7 @@ def promote(record: Record, places: Places) -> None:
     """
     if not exists(places):
         return
-    with exchanging(places):
+    with exchanging(places.state):
         roll_forward(record, places)
 
 
@@ -116,28 +116,28 @@ def roll_forward(record: Record, places: Places) -> None:
 
     What waits is taken as a whole or not at all: one part of it may have been exchanged since the attempt read it.
     """
-    seal, settings = fingerprint_in(places.candidate) == record.binding.credential, has_settings(places)
-    if not seal and has_seal(places) and places.sealed in record.inputs:
+    seal, settings = fingerprint_in(places.state.candidate) == record.binding.credential, has_settings(places)
+    if not seal and has_seal(places.state) and places.state.sealed in record.inputs:
         return
-    if settings and observe(places.candidate_settings) != record.inputs.get(places.imported):
+    if settings and observe(places.state.candidate_settings) != record.inputs.get(places.state.imported):
         return
     if seal:
-        _set_aside_unreadable(places.sealed)
-        move(places.candidate, places.sealed)
+        _set_aside_unreadable(places.state.sealed)
+        move(places.state.candidate, places.state.sealed)
     if settings:
-        move(places.candidate_settings, places.imported)
+        move(places.state.candidate_settings, places.state.imported)
 
 
 def drop(places: Places) -> str:
     """Remove a candidate that has not provisioned; return what it was, in words. Raises Problem `state-unwritable`."""
-    with exchanging(places):
-        record = peek_record(places)
+    with exchanging(places.state):
+        record = peek_record(places.state)
         if record is not None:
             roll_forward(record, places)
         dropped = described(places)
-        remove(places.candidate)
+        remove(places.state.candidate)
         if has_settings(places):
-            remove(places.candidate_settings)
+            remove(places.state.candidate_settings)
     return dropped
 
 

@@ -15,7 +15,7 @@ from dpsd.errors import Problem
 from dpsd.protocol.identifiers import check_registration_id, fill_template
 from dpsd.state.connection import Authentication
 from dpsd.state.messages import Step, Watch
-from dpsd.state.places import Places
+from dpsd.state.places import Places, Runtime
 from dpsd.state.record import Binding, Details
 from dpsd.state.trial import PRESENT, Trial
 from dpsd.system.board import read_board_details, read_serial
@@ -48,7 +48,7 @@ def open_device(
     that it is to have, and is reported to be watched, even where it cannot be used.
     """
     observer = Observer(trial)
-    for path in (places.candidate_settings, places.candidate):
+    for path in (places.state.candidate_settings, places.state.candidate):
         observer.watch(path)  # once something waits there, it is to be tried
     try:
         return _open_device(places, observer, report, patience)
@@ -67,7 +67,7 @@ def _open_device(places: Places, observer: Observer, report: Report, patience: f
     report(Step("opening the credential"))
     credential = open_credential(config.credential, places, observer)
     details = read_board_details(places.state)
-    credential = credential._replace(authentication=authentication_of(credential, config.outputs, places))
+    credential = credential._replace(authentication=authentication_of(credential, config.outputs, places.runtime))
     registration_id = registration_id_of(config, credential)
     if credential.of_group:
         report(Step(GROUP_KEY_WARNING))
@@ -77,7 +77,7 @@ def _open_device(places: Places, observer: Observer, report: Report, patience: f
     return Device(config, credential, payload, binding, observer.inputs, details)
 
 
-def authentication_of(credential: Credential, outputs: Outputs, places: Places) -> Authentication:
+def authentication_of(credential: Credential, outputs: Outputs, runtime: Runtime) -> Authentication:
     """Return how an agent proves itself, with the paths of what `release` puts there.
 
     A renewed certificate has another thumbprint, and so another connection.json, which restarts agents that ask for it.
@@ -86,10 +86,10 @@ def authentication_of(credential: Credential, outputs: Outputs, places: Places) 
     if credential.x509 is not None:
         authentication = authentication._replace(thumbprint=credential.fingerprint.partition(":")[2])
     if outputs.release_private_key:
-        paths = (places.released_certificate, places.released_private_key)
+        paths = (runtime.released_certificate, runtime.released_private_key)
         return Authentication(authentication.type, *paths, thumbprint=authentication.thumbprint)
     if outputs.connection_string:
-        return authentication._replace(connection_string_file=places.released_connection_string)
+        return authentication._replace(connection_string_file=runtime.released_connection_string)
     return authentication
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from dpsd.outputs import FORMATS
 from dpsd.provisioning.candidate import promote
 from dpsd.provisioning.record_file import peek_renewed, promised
-from dpsd.state.places import Places
+from dpsd.state.places import Places, Runtime, State
 from dpsd.state.record import Record, render_record
 from dpsd.system.files import commit_if_changed, make_folder, remove, replace
 
@@ -28,11 +28,11 @@ class File(NamedTuple):
     staging: str | None = None
 
 
-def prepare_folders(places: Places) -> None:
+def prepare_folders(state: State, runtime: Runtime) -> None:
     """Make the folders that the package's tmpfiles.d makes on a device; raises Problem `state-unwritable`."""
-    make_folder(places.state, 0o755)
-    make_folder(places.private, 0o700)
-    make_folder(places.runtime, 0o755)
+    make_folder(state, 0o755)
+    make_folder(state.private, 0o700)
+    make_folder(runtime, 0o755)
 
 
 def keep(record: Record, places: Places) -> None:
@@ -47,35 +47,35 @@ def publish(record: Record, places: Places) -> bool:
     written = [_put(decides)]
     promote(record, places)
     written += [_put(file) for file in others]
-    renewed = peek_renewed(places)
+    renewed = peek_renewed(places.state)
     if renewed is not None and renewed.binding == record.binding:
-        remove(places.renewed)
+        remove(places.state.renewed)
     return any(written)
 
 
-def raise_flag(places: Places) -> None:
+def raise_flag(runtime: Runtime) -> None:
     """Tell the rest of the system that this boot is provisioned; only after `publish`."""
-    if not os.path.exists(places.provisioned):
-        replace(places.provisioned, b"", 0o644)
+    if not os.path.exists(runtime.provisioned):
+        replace(runtime.provisioned, b"", 0o644)
 
 
-def lower_flag(places: Places) -> None:
+def lower_flag(runtime: Runtime) -> None:
     """Take back the word of an earlier daemon, whose record is gone, and what agents were given by it."""
-    remove(places.provisioned)
-    for path in places.released:
+    remove(runtime.provisioned)
+    for path in runtime.released:
         remove(path)
 
 
 def _render(record: Record, places: Places) -> list[File]:
     payload = None if record.payload is None else json.dumps(record.payload, indent=1).encode() + b"\n"
     environment = FORMATS["env"](record.connection) if record.environment else None
-    staging = places.agents_staging if os.path.isdir(places.agents_staging) else None
-    withdrawn = [path for path in places.released if path not in promised(record, places)]
+    staging = places.state.agents_staging if os.path.isdir(places.state.agents_staging) else None
+    withdrawn = [path for path in places.runtime.released if path not in promised(record, places.runtime)]
     return [
-        File(places.record, render_record(record), 0o600),
-        File(places.payload_json, payload, 0o640, staging),
-        File(places.connection_env, environment, 0o644),
-        File(places.connection_json, FORMATS["json"](record.connection), 0o644),
+        File(places.state.record, render_record(record), 0o600),
+        File(places.state.payload_json, payload, 0o640, staging),
+        File(places.state.connection_env, environment, 0o644),
+        File(places.state.connection_json, FORMATS["json"](record.connection), 0o644),
         *(File(path, None, 0) for path in withdrawn),
     ]
 

@@ -6,26 +6,26 @@ import os
 
 from dpsd.errors import Problem
 from dpsd.shape import ShapeError
-from dpsd.state.places import Places
+from dpsd.state.places import Runtime, State
 from dpsd.state.record import NewerRecordError, Record, parse_record
 from dpsd.system.files import keep_aside, load, set_aside
 from dpsd.text import printable
 
 
-def load_record(places: Places) -> tuple[Record | None, Problem | None]:
+def load_record(state: State) -> tuple[Record | None, Problem | None]:
     """Return the record, or None and what is wrong with the file, which is then kept beside its place."""
-    text = load(places.record)
-    if text is None and os.path.lexists(places.record):
-        return None, _unreadable("it cannot be read", set_aside(places.record))
+    text = load(state.record)
+    if text is None and os.path.lexists(state.record):
+        return None, _unreadable("it cannot be read", set_aside(state.record))
     if text is None:
         return None, None
     try:
         return parse_record(text), None
     except NewerRecordError as error:
-        said = f"the assignment record: {error}; kept as {printable(keep_aside(places.record))}"
+        said = f"the assignment record: {error}; kept as {printable(keep_aside(state.record))}"
         return None, Problem("state-newer", said)
     except ShapeError as error:
-        return None, _unreadable(str(error), set_aside(places.record))
+        return None, _unreadable(str(error), set_aside(state.record))
 
 
 def _unreadable(why: str, aside: str) -> Problem:
@@ -33,14 +33,14 @@ def _unreadable(why: str, aside: str) -> Problem:
     return Problem("state-unreadable", said, hint="nothing to do: the device registers again")
 
 
-def peek_record(places: Places) -> Record | None:
+def peek_record(state: State) -> Record | None:
     """Return the record if there is one to be read; touches nothing."""
-    return _peek(places.record)
+    return _peek(state.record)
 
 
-def peek_renewed(places: Places) -> Record | None:
+def peek_renewed(state: State) -> Record | None:
     """Return the record of a renewal that is not yet published, if there is one; touches nothing."""
-    return _peek(places.renewed)
+    return _peek(state.renewed)
 
 
 def _peek(path: str) -> Record | None:
@@ -50,13 +50,13 @@ def _peek(path: str) -> Record | None:
         return None
 
 
-def is_released(record: Record, places: Places) -> bool:
+def is_released(record: Record, runtime: Runtime) -> bool:
     """Tell whether all that the record says agents find in memory is there, where only this boot can have put it."""
-    return all(os.path.exists(path) for path in promised(record, places))
+    return all(os.path.exists(path) for path in promised(record, runtime))
 
 
-def promised(record: Record, places: Places) -> list[str]:
+def promised(record: Record, runtime: Runtime) -> list[str]:
     """Return the files in memory that the record names to agents."""
     told = record.connection.authentication
     named = (told.certificate_file, told.private_key_file, told.connection_string_file)
-    return [path for path in places.released if path in named]
+    return [path for path in runtime.released if path in named]

@@ -12,7 +12,7 @@ from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Credential, Material
 from dpsd.errors import Problem
 from dpsd.provisioning.record_file import is_released, promised
-from dpsd.state.places import Places
+from dpsd.state.places import Places, Runtime
 from dpsd.state.record import Record, same_board
 from dpsd.system.board import read_serial
 from dpsd.system.files import make_folder, replace_if_changed
@@ -25,23 +25,23 @@ def asks(outputs: Outputs) -> bool:
     return outputs.release_private_key or outputs.connection_string
 
 
-def check_memory(outputs: Outputs, places: Places) -> None:
+def check_memory(outputs: Outputs, runtime: Runtime) -> None:
     """Raise Problem `release-not-in-memory` where a secret would be written to a disk."""
-    if asks(outputs) and not is_in_memory(places.credentials):
-        said = f"{printable(places.runtime)} is not in memory, and a secret is given to agents nowhere else"
+    if asks(outputs) and not is_in_memory(runtime.credentials):
+        said = f"{printable(runtime)} is not in memory, and a secret is given to agents nowhere else"
         raise Problem("release-not-in-memory", said)
 
 
-def release(credential: Credential, record: Record, places: Places) -> None:
+def release(credential: Credential, record: Record, runtime: Runtime) -> None:
     """Put in memory what the record promises; raises Problem `state-unwritable`.
 
     What it does not promise any more, `publish` removes.
     """
-    files = promised(record, places)
+    files = promised(record, runtime)
     if files:
-        make_folder(places.credentials, 0o750)
+        make_folder(runtime.credentials, 0o750)
     for path in files:
-        replace_if_changed(path, _content(path, credential.material, record, places), 0o640)
+        replace_if_changed(path, _content(path, credential.material, record, runtime), 0o640)
 
 
 def release_again(record: Record, places: Places) -> None:
@@ -49,22 +49,24 @@ def release_again(record: Record, places: Places) -> None:
 
     With it the device is ready by its earlier assignment, as always; nothing is done on another board.
     """
-    if record.store is None or is_released(record, places) or not same_board(record.binding.board, read_serial()):
+    if record.store is None or is_released(record, places.runtime):
+        return
+    if not same_board(record.binding.board, read_serial()):
         return
     try:
         opened = open_credential(CredentialSettings(**record.store), places)
         credential = opened.of_device(record.binding.registration_id)
     except (Problem, TypeError, ValueError):
         return
-    if credential.fingerprint == record.binding.credential and is_in_memory(places.credentials):
-        release(credential, record, places)
+    if credential.fingerprint == record.binding.credential and is_in_memory(places.runtime.credentials):
+        release(credential, record, places.runtime)
 
 
-def _content(path: str, material: Material | None, record: Record, places: Places) -> bytes:
+def _content(path: str, material: Material | None, record: Record, runtime: Runtime) -> bytes:
     assert material, "see dpsd.configuration.stores"
-    if path == places.released_connection_string:
+    if path == runtime.released_connection_string:
         return _connection_string(material, record)
-    if path == places.released_certificate:
+    if path == runtime.released_certificate:
         assert material.certificate, "see dpsd.configuration.stores"
         return material.certificate
     assert material.private_key, "see dpsd.configuration.stores"

@@ -24,7 +24,7 @@ from dpsd.provisioning.publish import prepare_folders
 from dpsd.provisioning.record_file import peek_record, peek_renewed
 from dpsd.shape import ShapeError
 from dpsd.state.messages import Done, Failed, Orders, encode_event, parse_event
-from dpsd.state.places import Places
+from dpsd.state.places import Places, State
 from dpsd.state.record import Record, render_record
 from dpsd.state.trial import Trial
 from dpsd.system.deadline import Report
@@ -47,7 +47,7 @@ class Pair(NamedTuple):
 
 def configured(places: Places) -> CredentialSettings:
     """Return the credential's settings; raises Problem `configuration-*`."""
-    with as_owner(places):
+    with as_owner(places.state):
         return load_config(places.configuration).config.credential
 
 
@@ -67,7 +67,7 @@ def renew(places: Places, pair: Pair, certificate: str, private_key: str | None,
         if isinstance(error, Problem):
             raise _naming(error, {pair.staged.certificate: certificate, pair.staged.private_key: private_key}) from None
         raise
-    finish(places, pair)
+    finish(places.state, pair)
     return record
 
 
@@ -79,11 +79,11 @@ def _naming(problem: Problem, given: dict[str, str | None]) -> Problem:
     return problem.amend(said)
 
 
-def check_folders(pair: Pair, places: Places) -> None:
+def check_folders(pair: Pair, state: State) -> None:
     """Raise Problem `credential-insecure` where the daemon's user could let root replace another file than these."""
-    if os.geteuid() != 0 or not os.path.isdir(places.state):
+    if os.geteuid() != 0 or not os.path.isdir(state):
         return
-    owner = os.stat(places.state).st_uid
+    owner = os.stat(state).st_uid
     for path in pair:
         for folder in {*Path(path).parents, *Path(os.path.realpath(path)).parents}:
             if os.path.isdir(folder) and os.stat(folder).st_uid == owner != 0:
@@ -92,20 +92,20 @@ def check_folders(pair: Pair, places: Places) -> None:
                 raise Problem("credential-insecure", said, hint=hint)
 
 
-def is_pending(places: Places) -> bool:
+def is_pending(state: State) -> bool:
     """Tell whether a renewal was noted that is not yet published."""
-    with as_owner(places):
-        return os.path.lexists(places.renewed)
+    with as_owner(state):
+        return os.path.lexists(state.renewed)
 
 
-def finish(places: Places, pair: Pair) -> bool:
+def finish(state: State, pair: Pair) -> bool:
     """Put what is staged and noted in its place; one that is not the noted one is removed. Tell which it was."""
-    with as_owner(places):
-        noted = peek_renewed(places)
+    with as_owner(state):
+        noted = peek_renewed(state)
     there = pair.staged.certificate if os.path.lexists(pair.staged.certificate) else pair.certificate
     if noted is None or load_leaf(there).fingerprint != noted.binding.credential:
         discard(pair)
-        forget(places)
+        forget(state)
         return False
     for staged, path in zip(pair.staged, pair, strict=True):
         if os.path.lexists(staged):
@@ -113,10 +113,10 @@ def finish(places: Places, pair: Pair) -> bool:
     return True
 
 
-def forget(places: Places) -> None:
+def forget(state: State) -> None:
     """Remove the note of a renewal; raises Problem `state-unwritable`."""
-    with as_owner(places):
-        remove(places.renewed)
+    with as_owner(state):
+        remove(state.renewed)
 
 
 def discard(pair: Pair) -> None:
@@ -155,7 +155,7 @@ def _register(places: Places, pair: Pair, report: Report) -> Record:
             return encode_event(Failed(problem))
 
     try:
-        event = parse_event(run_as_owner(places, deed))
+        event = parse_event(run_as_owner(places.state, deed))
     except ShapeError as error:
         raise Problem("worker-failed", f"the attempt said something odd: {error}") from None
     if isinstance(event, Failed):
@@ -174,11 +174,11 @@ def check_name(certificate: str, present: Record | None) -> None:
 
 
 def _note(places: Places, pair: Pair, report: Report) -> Record:
-    prepare_folders(places)
+    prepare_folders(places.state, places.runtime)
     staged = Trial({old: new for old, new in zip(pair, pair.staged, strict=True) if os.path.lexists(new)})
-    present = peek_record(places)
+    present = peek_record(places.state)
     check_name(staged.where(pair.certificate), present)
     done = attempt(places, present, Orders(force=True, trial=staged), report)
     record = done.record._replace(inputs={})
-    commit(places.renewed, render_record(record), 0o600)
+    commit(places.state.renewed, render_record(record), 0o600)
     return record

@@ -78,7 +78,7 @@ def _read_file(path: str) -> bytes:
 def load_effective(places: Places) -> Effective | None:
     """Return the configuration, None if there is none yet; raises Problem `configuration-*`."""
     try:
-        with as_owner(places):
+        with as_owner(places.state):
             return load_config(places.configuration)
     except Problem as problem:
         if problem.code != "configuration-missing":

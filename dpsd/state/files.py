@@ -13,6 +13,7 @@ from typing import NamedTuple
 from dpsd.state.places import KEYS_SOCKET, Places
 
 DEVICE = Places()
+_STATE, _RUNTIME = DEVICE.state, DEVICE.runtime
 FILE = "FILE"
 """Stands in a path for each file of the credential that the configuration names."""
 
@@ -79,21 +80,21 @@ _OF_NO_BOARD = "it says nothing of the board"
 _CREDSTORE, _ENCRYPTED, _UNITS = "/etc/credstore", "/etc/credstore.encrypted", "/etc/systemd/system"
 
 ROWS = (
-    Row(DEVICE.provisioned, _PUBLIC, "the sign that this boot is provisioned", "at each boot", RESET),
-    Row(DEVICE.status, _PUBLIC, "what the daemon does", "at each step", RESET),
-    Row(DEVICE.released_private_key, _SHARED, "the key, for agents", _RELEASED, RESET, KEY),
-    Row(DEVICE.released_connection_string, _SHARED, "the connection string, for agents", _RELEASED, RESET, KEY),
-    Row(DEVICE.released_certificate, _SHARED, "the certificate, for agents", _RELEASED, RESET),
-    Row(DEVICE.connection_env, _PUBLIC, "the connection", _REGISTERED, RESET),
-    Row(DEVICE.connection_json, _PUBLIC, "the connection", _REGISTERED, RESET),
-    Row(DEVICE.payload_draft, _SHARED, "the payload, until it is whole", _REGISTERED, RESET, PAYLOAD, ()),
-    Row(DEVICE.payload_json, _SHARED, "what a custom allocation sent back", _REGISTERED, RESET, PAYLOAD),
-    Row(DEVICE.history, _PUBLIC, "the last outcomes", "when the problem changes, at most hourly", RESET),
-    Row(DEVICE.renewed, _PRIVATE, "the assignment of a renewed pair", _RENEWED, RESET, PAYLOAD),
-    Row(DEVICE.record, _PRIVATE, "the assignment record", _REGISTERED, RESET, PAYLOAD, _KEPT),
+    Row(_RUNTIME.provisioned, _PUBLIC, "the sign that this boot is provisioned", "at each boot", RESET),
+    Row(_RUNTIME.status, _PUBLIC, "what the daemon does", "at each step", RESET),
+    Row(_RUNTIME.released_private_key, _SHARED, "the key, for agents", _RELEASED, RESET, KEY),
+    Row(_RUNTIME.released_connection_string, _SHARED, "the connection string, for agents", _RELEASED, RESET, KEY),
+    Row(_RUNTIME.released_certificate, _SHARED, "the certificate, for agents", _RELEASED, RESET),
+    Row(_STATE.connection_env, _PUBLIC, "the connection", _REGISTERED, RESET),
+    Row(_STATE.connection_json, _PUBLIC, "the connection", _REGISTERED, RESET),
+    Row(_STATE.payload_draft, _SHARED, "the payload, until it is whole", _REGISTERED, RESET, PAYLOAD, ()),
+    Row(_STATE.payload_json, _SHARED, "what a custom allocation sent back", _REGISTERED, RESET, PAYLOAD),
+    Row(_STATE.history, _PUBLIC, "the last outcomes", "when the problem changes, at most hourly", RESET),
+    Row(_STATE.renewed, _PRIVATE, "the assignment of a renewed pair", _RENEWED, RESET, PAYLOAD),
+    Row(_STATE.record, _PRIVATE, "the assignment record", _REGISTERED, RESET, PAYLOAD, _KEPT),
 
-    Row(DEVICE.candidate, _PRIVATE, "a sealed credential to be tried", _SEALED, RESET_CREDENTIAL, ENCRYPTED, _KEPT),
-    Row(DEVICE.sealed, _PRIVATE, "the sealed credential", _SEALED, RESET_CREDENTIAL, ENCRYPTED, _KEPT),
+    Row(_STATE.candidate, _PRIVATE, "a sealed credential to be tried", _SEALED, RESET_CREDENTIAL, ENCRYPTED, _KEPT),
+    Row(_STATE.sealed, _PRIVATE, "the sealed credential", _SEALED, RESET_CREDENTIAL, ENCRYPTED, _KEPT),
     Row(f"{FILE}.new", _AS_IT_WAS, "a part of the new credential", _RENEWED, RESET_CREDENTIAL, KEY),
     Row(FILE, _AS_IT_WAS, "a part of the credential", f"its owner, {_RENEWED}", RESET_CREDENTIAL, KEY, ()),
     Row(f"{_CREDSTORE}/dpsd.certificate", _ROOTS, "the certificate", _HANDED_OVER, RESET_CREDENTIAL),
@@ -115,14 +116,14 @@ ROWS = (
     Row(
         f"{DEVICE.keys}/file.key", _ROOTS, "what opens seals", _SEALED, RESET_CREDENTIAL, SEAL_KEY, (DRAFT, UNUSABLE),
     ),
-    Row(DEVICE.adopting, _ROOTS, "what is being imported", _IMPORTED, RESET_CREDENTIAL),
-    Row(DEVICE.adopted, _ROOTS, "what was imported last", _IMPORTED, RESET_CREDENTIAL),
-    Row(DEVICE.candidate_settings, _ROOTS_PUBLIC, "imported settings to be tried", _IMPORTED, RESET_CREDENTIAL),
-    Row(DEVICE.imported, _ROOTS_PUBLIC, "the imported settings", _IMPORTED, RESET_CREDENTIAL),
+    Row(DEVICE.imports.adopting, _ROOTS, "what is being imported", _IMPORTED, RESET_CREDENTIAL),
+    Row(DEVICE.imports.adopted, _ROOTS, "what was imported last", _IMPORTED, RESET_CREDENTIAL),
+    Row(_STATE.candidate_settings, _ROOTS_PUBLIC, "imported settings to be tried", _IMPORTED, RESET_CREDENTIAL),
+    Row(_STATE.imported, _ROOTS_PUBLIC, "the imported settings", _IMPORTED, RESET_CREDENTIAL),
 
-    Row(DEVICE.lock, _PRIVATE, "nothing: a lock", "at each start", PURGE, beside=(), why=_EMPTY),
-    Row(DEVICE.seal_lock, _PRIVATE, "nothing: a lock", _SEALED, PURGE, beside=(), why=_EMPTY),
-    Row(DEVICE.import_lock, _ROOTS, "nothing: a lock", _IMPORTED, PURGE, beside=(), why=_EMPTY),
+    Row(_STATE.lock, _PRIVATE, "nothing: a lock", "at each start", PURGE, beside=(), why=_EMPTY),
+    Row(_STATE.seal_lock, _PRIVATE, "nothing: a lock", _SEALED, PURGE, beside=(), why=_EMPTY),
+    Row(DEVICE.imports.lock, _ROOTS, "nothing: a lock", _IMPORTED, PURGE, beside=(), why=_EMPTY),
     Row(
         "/run/dpsd-connection/started", _ROOTS, "a checksum of what agents were started with",
         "dpsd-connection.service", REBOOT, beside=(), why="agents go on after a reset",
@@ -142,14 +143,14 @@ ROWS = (
     ),
 
     Row(f"{DEVICE.state}/", _FOLDER, "what the daemon keeps", _INSTALLED, PURGE),
-    Row(f"{DEVICE.private}/", Access("dpsd", "dpsd", 0o700), "what only the daemon reads", _INSTALLED, PURGE),
+    Row(f"{_STATE.private}/", Access("dpsd", "dpsd", 0o700), "what only the daemon reads", _INSTALLED, PURGE),
     Row(
-        f"{DEVICE.agents_staging}/", Access("dpsd", "dpsd-agents", 0o2700), "files for agents, until they are whole",
+        f"{_STATE.agents_staging}/", Access("dpsd", "dpsd-agents", 0o2700), "files for agents, until they are whole",
         _INSTALLED, PURGE,
     ),
     Row(f"{DEVICE.runtime}/", _FOLDER, "what the daemon keeps in memory", _INSTALLED, PURGE),
     Row(
-        f"{DEVICE.credentials}/", Access("dpsd", "dpsd-agents", 0o2750), "what agents get of the credential",
+        f"{_RUNTIME.credentials}/", Access("dpsd", "dpsd-agents", 0o2750), "what agents get of the credential",
         _INSTALLED, PURGE,
     ),
     Row(f"{DEVICE.imports}/", _ROOTS_FOLDER, "notes on imports", _INSTALLED, PURGE),

@@ -1,4 +1,8 @@
-"""Where things are. names only, nothing is opened here."""
+"""Where things are, by whom they belong to. Names only, nothing is opened here.
+
+A function gets the folder that it may touch: the daemon's state, its runtime directory, root's keys or root's imports.
+Each folder is a path, without a slash at its end, that knows the names in it.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +23,14 @@ KEYS_SOCKET = "/run/dpsd-keys.sock"
 IDENTITY_SOCKET = "/run/dpsd-identity/identity.sock"
 
 
-class Places(NamedTuple):
-    """configuration: files and folders as in `CONFIGURATION`; state and runtime: folders without a slash."""
+class State(str):
+    """The folder that the daemon keeps over a reboot."""
 
-    configuration: tuple[str, ...] = CONFIGURATION
-    state: str = STATE_DIRECTORY
-    runtime: str = RUNTIME_DIRECTORY
+    __slots__ = ()
 
     @property
     def private(self) -> str:
-        return f"{self.state}/private"
+        return f"{self}/private"
 
     @property
     def agents_staging(self) -> str:
@@ -57,43 +59,14 @@ class Places(NamedTuple):
         return f"{self.private}/seal.lock"
 
     @property
-    def keys(self) -> str:
-        """Where the key sources keep their secrets: root's own on a device, else beside the state they belong to."""
-        return KEYS_DIRECTORY if self.of_device else f"{self.private}/keys"
-
-    @property
     def imported(self) -> str:
         """The settings that an import bundle has brought."""
-        return f"{self.state}/imported.toml"
+        return f"{self}/imported.toml"
 
     @property
     def candidate_settings(self) -> str:
         """The settings that are to take the place of `imported` once the device has provisioned with them."""
-        return f"{self.state}/candidate.toml"
-
-    @property
-    def imports(self) -> str:
-        """Where notes on import bundles are, which decide about the configuration: root's own on a device."""
-        return IMPORT_DIRECTORY if self.of_device else f"{self.private}/import"
-
-    @property
-    def adopting(self) -> str:
-        """The note on a bundle that is being adopted."""
-        return f"{self.imports}/adopting.json"
-
-    @property
-    def adopted(self) -> str:
-        """The note on the last bundle that was."""
-        return f"{self.imports}/adopted.json"
-
-    @property
-    def import_lock(self) -> str:
-        return f"{self.imports}/lock"
-
-    @property
-    def of_device(self) -> bool:
-        """Whether this is the state of the device's own daemon, rather than of one that somebody runs by hand."""
-        return self.state == STATE_DIRECTORY
+        return f"{self}/candidate.toml"
 
     @property
     def renewed(self) -> str:
@@ -102,15 +75,15 @@ class Places(NamedTuple):
 
     @property
     def connection_json(self) -> str:
-        return f"{self.state}/connection.json"
+        return f"{self}/connection.json"
 
     @property
     def connection_env(self) -> str:
-        return f"{self.state}/connection.env"
+        return f"{self}/connection.env"
 
     @property
     def payload_json(self) -> str:
-        return f"{self.state}/payload.json"
+        return f"{self}/payload.json"
 
     @property
     def payload_draft(self) -> str:
@@ -119,12 +92,23 @@ class Places(NamedTuple):
 
     @property
     def history(self) -> str:
-        return f"{self.state}/history.json"
+        return f"{self}/history.json"
+
+    @property
+    def of_device(self) -> bool:
+        """Whether this is the state of the device's own daemon, rather than of one that somebody runs by hand."""
+        return self == STATE_DIRECTORY
+
+
+class Runtime(str):
+    """The folder that the daemon keeps in memory."""
+
+    __slots__ = ()
 
     @property
     def credentials(self) -> str:
         """The setgid folder, in memory, of what is given to the group dpsd-agents because the owner asked for it."""
-        return f"{self.runtime}/credentials"
+        return f"{self}/credentials"
 
     @property
     def released_certificate(self) -> str:
@@ -145,8 +129,72 @@ class Places(NamedTuple):
 
     @property
     def status(self) -> str:
-        return f"{self.runtime}/status.json"
+        return f"{self}/status.json"
 
     @property
     def provisioned(self) -> str:
-        return f"{self.runtime}/provisioned"
+        return f"{self}/provisioned"
+
+
+class Keys(str):
+    """The folder where the key sources keep their secrets: root's own on a device, else beside the state."""
+
+    __slots__ = ()
+
+    @property
+    def of_device(self) -> bool:
+        """Whether these are the device's own, which only root may read."""
+        return self == KEYS_DIRECTORY
+
+
+class Imports(str):
+    """The folder of notes on import bundles, which decide about the configuration: root's own on a device."""
+
+    __slots__ = ()
+
+    @property
+    def adopting(self) -> str:
+        """The note on a bundle that is being adopted."""
+        return f"{self}/adopting.json"
+
+    @property
+    def adopted(self) -> str:
+        """The note on the last bundle that was."""
+        return f"{self}/adopted.json"
+
+    @property
+    def lock(self) -> str:
+        return f"{self}/lock"
+
+    @property
+    def stick(self) -> str:
+        """Where a USB stick is mounted while it is read."""
+        return f"{self}/stick"
+
+
+class _Folders(NamedTuple):
+    configuration: tuple[str, ...]
+    state: State
+    runtime: Runtime
+
+
+class Places(_Folders):
+    """All of them. configuration: files and folders as in `CONFIGURATION`."""
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        configuration: tuple[str, ...] = CONFIGURATION,
+        state: str = STATE_DIRECTORY,
+        runtime: str = RUNTIME_DIRECTORY,
+    ) -> Places:
+        return super().__new__(cls, configuration, State(state), Runtime(runtime))
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(KEYS_DIRECTORY if self.state.of_device else f"{self.state.private}/keys")
+
+    @property
+    def imports(self) -> Imports:
+        return Imports(IMPORT_DIRECTORY if self.state.of_device else f"{self.state.private}/import")

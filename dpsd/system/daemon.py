@@ -8,21 +8,21 @@ from typing import Any
 
 from dpsd.errors import Problem
 from dpsd.shape import ShapeError, Table, parse_object
-from dpsd.state.places import Places
+from dpsd.state.places import Places, Runtime, State
 from dpsd.system.files import load, lock
 
 
-def load_status(places: Places) -> dict[str, Any] | None:
+def load_status(runtime: Runtime) -> dict[str, Any] | None:
     """Return the contents of status.json, None if it cannot be read."""
     try:
-        return dict(parse_object(load(places.status) or b"").values)
+        return dict(parse_object(load(runtime.status) or b"").values)
     except ShapeError:
         return None
 
 
-def is_provisioned(places: Places) -> bool:
+def is_provisioned(runtime: Runtime) -> bool:
     """Tell whether the device is provisioned in this boot."""
-    return os.path.exists(places.provisioned)
+    return os.path.exists(runtime.provisioned)
 
 
 def is_running(status: dict[str, Any] | None) -> bool:
@@ -44,8 +44,8 @@ def ask_to_reload(places: Places) -> None:
 
 
 def _send_signal(places: Places, number: signal.Signals) -> None:
-    status = load_status(places)
-    if status is None or not is_running(status) or not _lock_is_held(places):
+    status = load_status(places.runtime)
+    if status is None or not is_running(status) or not _lock_is_held(places.state):
         raise Problem("not-running", "dpsd is not running")
     try:
         os.kill(status["pid"], number)
@@ -55,12 +55,12 @@ def _send_signal(places: Places, number: signal.Signals) -> None:
         raise Problem("not-permitted", "only root may send the daemon a signal") from None
 
 
-def _lock_is_held(places: Places) -> bool:
+def _lock_is_held(state: State) -> bool:
     """Tell whether the daemon holds its lock: a process id in an old status file may be another program's by now."""
-    if not os.path.exists(places.lock):  # or it cannot be seen, and then nothing can be told
-        return not os.access(places.private, os.X_OK)
+    if not os.path.exists(state.lock):  # or it cannot be seen, and then nothing can be told
+        return not os.access(state.private, os.X_OK)
     try:
-        with lock(places.lock):
+        with lock(state.lock):
             pass
     except Problem:
         return True

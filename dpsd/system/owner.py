@@ -11,16 +11,16 @@ import os
 import pwd
 from collections.abc import Callable, Iterator
 
-from dpsd.state.places import Places
+from dpsd.state.places import State
 from dpsd.system.process import run_in_child
 
 
-def become_owner(places: Places) -> None:
+def become_owner(state: State) -> None:
     """Become the state directory's owner for good, if this is root and the directory exists."""
     if os.geteuid() != 0:
         return
     try:
-        owner = os.stat(places.state)
+        owner = os.stat(state)
     except OSError:
         return
     if owner.st_uid != 0:
@@ -30,10 +30,10 @@ def become_owner(places: Places) -> None:
 
 
 @contextlib.contextmanager
-def as_owner(places: Places) -> Iterator[None]:
+def as_owner(state: State) -> Iterator[None]:
     """Act as the state directory's owner in the `with` block, if this is root and the directory exists."""
     try:
-        owner = os.stat(places.state)
+        owner = os.stat(state)
     except OSError:
         owner = None
     if owner is None or os.geteuid() != 0 or owner.st_uid == 0:
@@ -51,23 +51,23 @@ def as_owner(places: Places) -> Iterator[None]:
         os.setgroups(groups)
 
 
-def run_as_owner(places: Places, task: Callable[[], bytes]) -> bytes:
+def run_as_owner(state: State, task: Callable[[], bytes]) -> bytes:
     """Run `task` in a child that becomes the state directory's owner for good.
 
     Return what the task returns, empty if it fails.
     """
 
     def task_as_owner() -> bytes:
-        become_owner(places)
+        become_owner(state)
         return task()
 
     return run_in_child(task_as_owner)
 
 
-def is_owner(places: Places) -> bool:
+def is_owner(state: State) -> bool:
     """Tell whether this process is root or the state directory's owner."""
     try:
-        return os.geteuid() in (0, os.stat(places.state).st_uid)
+        return os.geteuid() in (0, os.stat(state).st_uid)
     except OSError:
         return os.geteuid() == 0
 

@@ -197,10 +197,10 @@ def test_every_variable_of_connection_env_is_documented() -> None:
 
 
 def test_the_man_page_has_every_file_for_others() -> None:
-    ours = Places()
-    public = {ours.connection_json, ours.connection_env, ours.payload_json, ours.history, ours.status, ours.provisioned}
+    _, state, runtime = Places()
+    public = {state.connection_json, state.connection_env, state.payload_json, state.history}
     named = {path for item in items("dpsd.8") for path in item.head.removeprefix("Pa ").split(" , Pa ")}
-    assert public | {*ours.released} <= named
+    assert public | {runtime.status, runtime.provisioned, *runtime.released} <= named
 
 
 def test_the_sample_configuration_is_valid() -> None:

@@ -55,7 +55,7 @@ def folder() -> str:
 def places() -> Places:
     """State and configuration that no target before has touched but the files it writes itself."""
     found = Places((f"{folder()}/dpsd.toml", f"{folder()}/dpsd.toml.d/"), f"{folder()}/state", f"{folder()}/run")
-    prepare_folders(found)
+    prepare_folders(found.state, found.runtime)
     put("key", DEVICE_KEY.encode())
     return found
 
@@ -115,27 +115,27 @@ def record(data: bytes) -> None:
     """The assignment record, at a start of the daemon."""
     places()
     put("state/private/assignment.json", data)
-    found, wrong = load_record(places())
+    found, wrong = load_record(places().state)
     if found is None:
         assert wrong
         return
     unchanged(found.inputs)
     with problems("assignment-invalid"):
         publish(found, places())
-    assert peek_record(places()) == found
+    assert peek_record(places().state) == found
     dpsctl("show")
 
 
 def history(data: bytes) -> None:
     places()
     put("state/history.json", data)
-    kept = History(places())
+    kept = History(places().state)
     kept.failed(Problem("no-answer", "nobody answers"))
     kept.succeeded()
     kept.flush()
-    with open(places().history, "rb") as file:
+    with open(places().state.history, "rb") as file:
         assert len(file.read()) <= max(SIZE_LIMIT, len(data))
-    assert History(places()).seconds_until_due() is None
+    assert History(places().state).seconds_until_due() is None
 
 
 def connection(data: bytes) -> None:

@@ -37,15 +37,15 @@ def with_key() -> Places:
 
 def sealed(data: bytes) -> None:
     with problems(*SEALS, *SOURCES, *UNUSABLE):
-        unseal(data, "the seal", with_key())
+        unseal(data, "the seal", with_key().keys)
 
 
 def seal_body(data: bytes) -> None:
     """What is inside, by somebody who has the key."""
-    secret, key = derive_seal_secret("file", SALT, with_key())
+    secret, key = derive_seal_secret("file", SALT, with_key().keys)
     clear = render_header(Header("file", key.hex(), "", "symmetric_key", "symmetric:00", SALT, NONCE))
     with problems("seal-damaged", *UNUSABLE, secret=data):
-        unseal(clear + encrypt(secret, SALT, NONCE, clear, data), "the seal", with_key())
+        unseal(clear + encrypt(secret, SALT, NONCE, clear, data), "the seal", with_key().keys)
 
 
 def key_request(data: bytes) -> None:

@@ -30,5 +30,5 @@ def nothing_left() -> Iterator[None]:
 def places(tmp_path: Path) -> Places:
     """A state directory of the test's own."""
     found = Places((f"{tmp_path}/dpsd.toml",), f"{tmp_path}/state", f"{tmp_path}/run")
-    prepare_folders(found)
+    prepare_folders(found.state, found.runtime)
     return found

@@ -52,7 +52,7 @@ def full(tmp_path: Path, configured: tuple[str, ...]) -> Places:
     """A state directory with each file that there can be."""
     imported = f"{tmp_path}/state/imported.toml"
     places = Places((f"{tmp_path}/dpsd.toml", imported), f"{tmp_path}/state", f"{tmp_path}/run")
-    prepare_folders(places)
+    prepare_folders(places.state, places.runtime)
     for name in (located(name, places) for row in ROWS for name in written(row, *configured)):
         if name.startswith(str(tmp_path)) and not name.endswith("/"):
             put(Path(name), "" if name.endswith(".toml") else "x")
@@ -68,7 +68,7 @@ def test_a_reset_removes_what_the_table_says_in_its_order(full: Places) -> None:
     planned = plan(full, credential=False)
     assert [on_device(path, full) for path in planned] == of_reset(RESET)
     assert list(reset(full, credential=False)) == planned
-    assert plan(full, credential=False) == [] and Path(full.sealed).exists()
+    assert plan(full, credential=False) == [] and Path(full.state.sealed).exists()
 
 
 def test_with_the_credential_it_leaves_the_locks_and_the_configuration(

@@ -49,7 +49,7 @@ def places(tmp_path: Path) -> Places:
 
 
 def imported(places: Places) -> str | None:
-    path = Path(places.imported)
+    path = Path(places.state.imported)
     return path.read_text() if path.exists() else None
 
 
@@ -66,7 +66,7 @@ def test_a_whole_bundle_makes_a_configured_device(places: Places) -> None:
         "sealed",
     )
     assert open_credential(config.credential, places).fingerprint.startswith("symmetric:")
-    assert stat.S_IMODE(os.stat(places.imported).st_mode) == 0o644
+    assert stat.S_IMODE(os.stat(places.state.imported).st_mode) == 0o644
 
 
 def test_a_new_credential_alone_leaves_the_settings(places: Places) -> None:
@@ -173,7 +173,7 @@ def test_what_was_adopted_is_removed_with_its_archive(places: Places) -> None:
         bundle = load_bundle(folder)
         assert not was_adopted(bundle, places) or "bundle.tar" in content
         adopt(bundle, places)
-        assert was_adopted(bundle, places) and discard(bundle, places) == ""
+        assert was_adopted(bundle, places) and discard(bundle, places.state) == ""
         assert left(folder) == []
 
 
@@ -237,12 +237,12 @@ def test_a_fleets_key_that_is_missing_is_named(places: Places) -> None:
 )
 def test_settings_that_are_damaged_are_replaced_by_root_alone_and_can_be_reset(places: Places, damage: bytes) -> None:
     adopt_content(places, WHOLE)
-    Path(places.imported).write_bytes(damage)
+    Path(places.state.imported).write_bytes(damage)
     problem_of("bundle-ignored", lambda: adopt_found(bring(places, WHOLE), places))
     adopt_content(places, WHOLE)
     assert load_config(places.configuration).config.dps.id_scope == "0ne00TEST01"
-    Path(places.imported).write_bytes(damage)
-    assert places.imported in list(reset(places, credential=True))
+    Path(places.state.imported).write_bytes(damage)
+    assert places.state.imported in list(reset(places, credential=True))
 
 
 def test_a_passphrase_leaves_no_checksum_behind(places: Places) -> None:
@@ -266,7 +266,7 @@ def test_a_device_that_is_configured_or_provisioned_ignores_what_it_finds(places
     put(places, "etc/dpsd.toml", '[dps]\nregistration_id = "pi-2"\n')
     problem_of("bundle-ignored", lambda: adopt_found(bring(places, WHOLE), places))
     put(places, "etc/dpsd.toml", "")
-    prepare_folders(places)
+    prepare_folders(places.state, places.runtime)
     publish(RECORD, places)
     problem_of("bundle-ignored", lambda: adopt_found(bring(places, WHOLE), places))
     put(places, "image.toml", "[import]\nreplace = true\n")
@@ -278,14 +278,14 @@ def test_a_bundle_that_could_not_be_removed_is_adopted_once(places: Places) -> N
     archive = Path(bring(places, {"bundle.tar": tar_of(WHOLE)}), "bundle.tar")
     assert adopt_found(str(archive.parent), places)
     archive.write_bytes(tar_of(WHOLE))
-    before = os.stat(places.imported)
+    before = os.stat(places.state.imported)
     assert not adopt_found(str(archive.parent), places)
-    assert os.stat(places.imported) == before and not archive.exists()
+    assert os.stat(places.state.imported) == before and not archive.exists()
 
 
 def test_a_device_that_was_reset_takes_the_next_bundle(places: Places) -> None:
     assert adopt_found(bring(places, WHOLE), places)
-    assert places.imported in list(reset(places, credential=True))
+    assert places.state.imported in list(reset(places, credential=True))
     assert adopt_found(bring(places, WHOLE), places)
 
 

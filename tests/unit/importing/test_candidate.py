@@ -102,12 +102,12 @@ def test_beside_a_credential_in_a_file_a_sealed_one_waits_too(places: Places) ->
     key.write_text(DEVICE_KEY)
     canaries.note(DEVICE_KEY, "the key of the device", key)
     lines = f'[credential]\ntype = "symmetric_key"\nprimary_key_file = "{key}"\n'
-    Path(places.imported).write_text(SETTINGS.decode() + lines)
+    Path(places.state.imported).write_text(SETTINGS.decode() + lines)
     publish(record_of(places), places)
     adopt_content(places, OTHER)
     assert waiting(places) == ["candidate.sealed", "candidate.toml"]
     discard_candidate(places)
-    assert not Path(places.sealed).exists()
+    assert not Path(places.state.sealed).exists()
 
 
 @pytest.mark.parametrize(
@@ -170,22 +170,22 @@ def test_a_bundle_that_is_found_says_that_it_waits_and_is_adopted_once(places: P
     bundle = load_bundle(folder)
     assert adopt_found(folder, places) and was_adopted(bundle, places)
     assert Path(folder, "dpsd-report.txt").read_text().startswith("adopted, to be tried by a registration")
-    os.unlink(places.imported)
+    os.unlink(places.state.imported)
     assert was_adopted(bundle, places)
 
 
 def test_a_device_that_forgot_its_assignment_takes_the_next_bundle_at_once(places: Places) -> None:
     adopt_content(places, OTHER)
     list(reset(places, credential=False))
-    assert load_record(places) == (None, None) and waiting(places) != []
+    assert load_record(places.state) == (None, None) and waiting(places) != []
     adopt_content(places, {**OTHER, "dpsd.toml": OTHER["dpsd.toml"].replace(b"TEST02", b"TEST03")})
     assert who(places)[0] == "0ne00TEST03" and waiting(places) == []
 
 
 def test_a_reset_with_the_credential_leaves_nothing_waiting(places: Places) -> None:
     adopt_content(places, OTHER)
-    assert places.candidate_settings in list(reset(places, credential=True))
-    assert waiting(places) == [] and not Path(places.imported).exists()
+    assert places.state.candidate_settings in list(reset(places, credential=True))
+    assert waiting(places) == [] and not Path(places.state.imported).exists()
 
 
 def test_other_configurations_have_no_settings_that_wait(places: Places) -> None:

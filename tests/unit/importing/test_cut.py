@@ -37,7 +37,7 @@ folder = sys.argv[2]
 places = Places((folder + "/state/imported.toml",), folder + "/state", folder + "/run")
 bundle = load_bundle(folder + "/bundle")
 adopt(bundle, places)
-discard(bundle, places)
+discard(bundle, places.state)
 """
 
 
@@ -157,7 +157,7 @@ def test_a_promotion_cut_at_any_call_takes_settings_and_credential_or_neither(as
 
     seen = []
     for call, folder in cuts(PUBLISH, start):
-        record, _ = load_record(places(folder))
+        record, _ = load_record(places(folder).state)
         assert record is not None, call
         promote(record, places(folder))
         assert who(record_of(folder)) == who(record), call

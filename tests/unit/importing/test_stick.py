@@ -87,7 +87,7 @@ def test_a_bundle_on_a_stick_is_adopted_once_and_stays(
     assert adopt_stick(stick[0], allowed, stick[1])
     assert not adopt_stick(stick[0], allowed, stick[1])
     assert os.listdir(f"{allowed.imports}/stick") == []
-    assert os.path.exists(allowed.imported)
+    assert os.path.exists(allowed.state.imported)
 
 
 def test_a_stick_is_not_written_to_and_runs_nothing(

@@ -161,7 +161,7 @@ def test_what_a_renewal_has_registered_is_kept_in_the_place_of_the_earlier_recor
     earlier = here.record
     here.put_key(b"n" * 32)
     assert here.attempt(record=earlier)[0] == "connection-refused"
-    Path(here.places.renewed).write_bytes(render_record(here.recorded()))
+    Path(here.places.state.renewed).write_bytes(render_record(here.recorded()))
     assert here.attempt(record=earlier)[0] == "kept"
     here.put_key(b"o" * 32)
     assert here.attempt(record=earlier)[0] == "connection-refused"

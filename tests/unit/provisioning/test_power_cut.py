@@ -88,7 +88,7 @@ def published(folder: Path) -> dict[str, bytes]:
 
 def places(folder: Path) -> Places:
     found = Places((), f"{folder}/state", f"{folder}/run")
-    prepare_folders(found)
+    prepare_folders(found.state, found.runtime)
     return found
 
 
@@ -127,7 +127,7 @@ def test_a_publish_cut_at_any_call_is_repaired_by_the_next(fresh: Fresh, old: Re
     for call, folder in cuts(PUBLISH, start, render_record(new)):
         for name, content in published(folder).items():
             assert content in (before.get(name), after.get(name)), f"{name} after {call}"
-        record, unreadable = load_record(places(folder))
+        record, unreadable = load_record(places(folder).state)
         assert record in (old, new) and unreadable is None, call
         assert record == new or published(folder) == before, f"the record is the first, not so after {call}"
         publish(record or new, places(folder))
@@ -142,7 +142,7 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
     def start() -> Path:
         folder = fresh()
         publish(OLD, places(folder))
-        raise_flag(places(folder))
+        raise_flag(places(folder).runtime)
         lines = "".join(f'{name} = "{folder}/{name}"\n' for name in secrets)
         (folder / "dpsd.toml").write_text(f'[dps]\nid_scope = "0ne00TEST01"\n[credential]\ntype = "x509"\n{lines}')
         for name in (
@@ -165,7 +165,7 @@ def test_a_reset_cut_at_any_call_leaves_the_old_assignment_or_none(fresh: Fresh)
     seen = set()
     for call, folder in cuts(RESET, start):
         left = published(folder)
-        if load_record(places(folder))[0] == OLD:
+        if load_record(places(folder).state)[0] == OLD:
             credential = {*secrets, *map(os.path.basename, sealed_away)}
             assert credential <= left.keys(), f"a record without its credential after {call}"
         else:
@@ -220,11 +220,11 @@ def test_a_candidate_cut_off_while_it_is_promoted_is_in_use_if_the_record_is_its
     record = NEW._replace(binding=NEW.binding._replace(credential=new))
     seen = set()
     for call, folder in cuts(PUBLISH, start, render_record(record)):
-        left = load_record(places(folder))[0]
+        left = load_record(places(folder).state)[0]
         assert left is not None and left.binding.credential in (old, new), call
         seen.add((left.binding.credential, fingerprint_in(folder)))
         promote(left, places(folder))
         assert fingerprint_in(folder) == left.binding.credential, call
-        candidate = Path(places(folder).candidate).exists()
+        candidate = Path(places(folder).state.candidate).exists()
         assert candidate == (left.binding.credential == old), call
     assert seen == {(old, old), (new, old), (new, new)}

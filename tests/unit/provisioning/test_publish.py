@@ -30,14 +30,14 @@ def test_a_record_becomes_all_files_with_their_modes(places: Places) -> None:
     modes = {name: mode for name, (_, mode) in seen(places).items()}
     expected = {"assignment.json": 0o600, "payload.json": 0o640, "connection.env": 0o644, "connection.json": 0o644}
     assert modes == expected
-    assert json.loads(Path(places.payload_json).read_bytes()) == RECORD.payload
-    assert load_record(places) == (RECORD, None)
-    assert peek_record(places) == RECORD
+    assert json.loads(Path(places.state.payload_json).read_bytes()) == RECORD.payload
+    assert load_record(places.state) == (RECORD, None)
+    assert peek_record(places.state) == RECORD
 
 
 def test_files_and_folders_have_the_modes_of_the_table(places: Places) -> None:
     publish(RECORD, places)
-    raise_flag(places)
+    raise_flag(places.runtime)
     for top in (places.state, places.runtime):
         for path in (Path(top), *Path(top).rglob("*")):
             row = row_of(on_device(f"{path}/" if path.is_dir() else str(path), places))
@@ -54,7 +54,7 @@ def test_what_is_right_is_left_alone(places: Places) -> None:
 @pytest.mark.parametrize("path", ["connection_json", "connection_env", "payload_json", "record"])
 def test_a_file_that_is_wrong_is_put_right_alone(places: Places, path: str) -> None:
     publish(RECORD, places)
-    spoiled = Path(getattr(places, path))
+    spoiled = Path(getattr(places.state, path))
     right, before = spoiled.read_bytes(), seen(places)
     spoiled.write_bytes(right[:-2])
     assert publish(RECORD, places)
@@ -69,25 +69,25 @@ def test_what_a_record_no_longer_has_is_removed(places: Places) -> None:
 
 
 def test_what_agents_are_promised_in_memory_must_be_there(places: Places) -> None:
-    promised = Authentication("x509", places.released_certificate, places.released_private_key)
+    promised = Authentication("x509", places.runtime.released_certificate, places.runtime.released_private_key)
     record = RECORD._replace(connection=CONNECTION._replace(authentication=promised))
-    assert is_released(RECORD, places) and not is_released(record, places)
-    os.mkdir(places.credentials)
-    for path in (places.released_certificate, places.released_private_key):
-        assert not is_released(record, places)
+    assert is_released(RECORD, places.runtime) and not is_released(record, places.runtime)
+    os.mkdir(places.runtime.credentials)
+    for path in (places.runtime.released_certificate, places.runtime.released_private_key):
+        assert not is_released(record, places.runtime)
         Path(path).touch()
-    assert is_released(record, places)
+    assert is_released(record, places.runtime)
 
 
 def test_what_agents_are_not_promised_any_more_is_removed(places: Places) -> None:
-    os.mkdir(places.credentials)
-    for path in places.released:
+    os.mkdir(places.runtime.credentials)
+    for path in places.runtime.released:
         Path(path).touch()
-    promised = Authentication("sas", connection_string_file=places.released_connection_string)
+    promised = Authentication("sas", connection_string_file=places.runtime.released_connection_string)
     publish(RECORD._replace(connection=CONNECTION._replace(authentication=promised)), places)
-    assert os.listdir(places.credentials) == ["connection_string"]
-    lower_flag(places)
-    assert os.listdir(places.credentials) == []
+    assert os.listdir(places.runtime.credentials) == ["connection_string"]
+    lower_flag(places.runtime)
+    assert os.listdir(places.runtime.credentials) == []
 
 
 @pytest.mark.parametrize("write", [keep, publish])
@@ -101,17 +101,17 @@ def test_a_connection_that_a_format_cannot_carry_writes_nothing(
 
 @pytest.mark.parametrize("text", [b"", b"\0" * 100, render_record(RECORD)[:-40]])
 def test_a_record_that_cannot_be_read_is_set_aside(places: Places, text: bytes) -> None:
-    Path(places.record).write_bytes(text)
-    assert peek_record(places) is None
-    record, unreadable = load_record(places)
+    Path(places.state.record).write_bytes(text)
+    assert peek_record(places.state) is None
+    record, unreadable = load_record(places.state)
     assert record is None and unreadable is not None and unreadable.code == "state-unreadable"
-    assert Path(f"{places.record}.unusable").read_bytes() == text
-    assert load_record(places) == (None, None)
+    assert Path(f"{places.state.record}.unusable").read_bytes() == text
+    assert load_record(places.state) == (None, None)
 
 
 def test_the_flag_is_raised_for_everybody_and_stays(places: Places) -> None:
-    raise_flag(places)
-    found = os.stat(places.provisioned)
+    raise_flag(places.runtime)
+    found = os.stat(places.runtime.provisioned)
     assert stat.S_IMODE(found.st_mode) == 0o644
-    raise_flag(places)
-    assert os.stat(places.provisioned).st_ino == found.st_ino
+    raise_flag(places.runtime)
+    assert os.stat(places.runtime.provisioned).st_ino == found.st_ino

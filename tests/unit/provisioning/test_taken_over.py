@@ -27,8 +27,8 @@ def places() -> Iterator[Places]:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         places = Places((f"{folder}/dpsd.toml",), f"{folder}/state", f"{folder}/run")
-        prepare_folders(places)
-        for path in (places.state, places.private, places.runtime):
+        prepare_folders(places.state, places.runtime)
+        for path in (places.state, places.state.private, places.runtime):
             os.chown(path, STRANGER, STRANGER)
         yield places
 
@@ -41,9 +41,9 @@ def dpsctl(places: Places, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_status_file_cannot_have_another_process_signalled(places: Places) -> None:
     with subprocess.Popen(["sleep", "60"]) as victim:
-        Path(places.status).write_text(json.dumps({"pid": victim.pid}))
-        with lock(places.lock):
-            os.chown(places.lock, STRANGER, STRANGER)
+        Path(places.runtime.status).write_text(json.dumps({"pid": victim.pid}))
+        with lock(places.state.lock):
+            os.chown(places.state.lock, STRANGER, STRANGER)
             assert dpsctl(places, "seal", "--discard").returncode == 0
         assert victim.poll() is None
         victim.terminate()
@@ -54,8 +54,8 @@ def test_a_link_cannot_have_a_file_of_root_read(places: Places) -> None:
     victim = Path(places.state).parent / "victim"
     victim.mkdir(0o700)
     (victim / "credential.sealed").touch()
-    os.rmdir(places.private)
-    os.symlink(victim, places.private)
+    os.rmdir(places.state.private)
+    os.symlink(victim, places.state.private)
     for words in (["--check"], ["--reseal"]):
         assert "not-permitted" in dpsctl(places, "seal", *words).stderr
 
@@ -66,8 +66,8 @@ def test_a_link_cannot_have_a_file_of_root_removed(places: Places) -> None:
     (victim / "credential.sealed").touch()
     (victim / "lock").touch()
     os.chown(victim / "lock", STRANGER, STRANGER)
-    os.rmdir(places.private)
-    os.symlink(victim, places.private)
+    os.rmdir(places.state.private)
+    os.symlink(victim, places.state.private)
     ended = dpsctl(places, "reset", "--credential", "--yes")
     assert (ended.returncode, "Permission denied" in ended.stderr) == (69, True), ended
     assert (victim / "credential.sealed").exists()
@@ -77,7 +77,7 @@ def test_a_certificate_in_a_folder_of_the_daemon_is_not_renewed_by_root(places: 
     folder = Path(places.state).parent
     (folder / "victim.new").touch()
     (Path(places.state) / "device.pem").symlink_to(folder / "victim")
-    (Path(places.private) / "renewed.json").touch()
+    (Path(places.state.private) / "renewed.json").touch()
     files = f'certificate_file = "{places.state}/device.pem"\nprivate_key_file = "{folder}/device.key"\n'
     Path(places.configuration[0]).write_text(f'[dps]\nid_scope = "0ne00TEST01"\n[credential]\ntype = "x509"\n{files}')
     assert "credential-insecure" in dpsctl(places, "renew").stderr

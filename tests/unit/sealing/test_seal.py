@@ -42,14 +42,14 @@ def places(tmp_path: Path) -> Places:
 
 def sealed(places: Places) -> Path:
     seal(places, BOTH, "file")
-    return Path(places.sealed)
+    return Path(places.state.sealed)
 
 
 def refusal(places: Places, code: str) -> Problem:
     """Why the credential is not opened; nothing of it is lost by that."""
-    before = Path(places.sealed).read_bytes()
+    before = Path(places.state.sealed).read_bytes()
     problem = problem_of(code, lambda: open_credential(KEYS, places))
-    assert Path(places.sealed).read_bytes() == before
+    assert Path(places.state.sealed).read_bytes() == before
     return problem
 
 
@@ -61,14 +61,14 @@ def test_what_was_sealed_is_opened(
 ) -> None:
     done = seal(places, material, "file")
     opened = open_credential(settings, places)
-    assert done.path == places.sealed
+    assert done.path == places.state.sealed
     assert opened.authentication == told
     assert opened.fingerprint == open_material(material, "").fingerprint == done.header.fingerprint
     secrets = [part.reveal() for part in material if isinstance(part, Secret)]
     assert [part.reveal() for part in opened.material or () if isinstance(part, Secret)] == secrets
-    text = Path(places.sealed).read_bytes()
+    text = Path(places.state.sealed).read_bytes()
     assert not [secret for secret in secrets if secret in text]
-    assert Path(places.sealed).stat().st_mode & 0o777 == 0o600
+    assert Path(places.state.sealed).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_state_made_by_hand_does_not_use_what_is_the_devices(places: Places) -> None:
@@ -78,7 +78,7 @@ def test_a_state_made_by_hand_does_not_use_what_is_the_devices(places: Places) -
 
 def test_a_source_that_is_asked_for_and_not_there_is_no_other_one(places: Places) -> None:
     problem_of("firmware-missing", lambda: seal(places, BOTH, "rpi-firmware"))
-    assert not Path(places.sealed).exists()
+    assert not Path(places.state.sealed).exists()
 
 
 def test_without_a_seal_nothing_stands_in(places: Places) -> None:
@@ -100,7 +100,7 @@ def test_every_byte_of_it_counts(places: Places) -> None:
 
 def forge(places: Places, **changed: object) -> None:
     """Change the clear line, as somebody without the key could."""
-    path = Path(places.sealed)
+    path = Path(places.state.sealed)
     line, _, rest = path.read_bytes().partition(b"\n")
     path.write_bytes(json.dumps({**json.loads(line), **changed}).encode() + b"\n" + rest)
 
@@ -160,7 +160,7 @@ def test_a_body_with_a_strange_part_is_refused(places: Places) -> None:
     from dpsd.credentials.sealed import derive_seal_secret
 
     clear = render_header(header)
-    secret = derive_seal_secret("file", header.salt, places)[0]
+    secret = derive_seal_secret("file", header.salt, places.keys)[0]
     path.write_bytes(clear + cipher.encrypt(secret, header.salt, header.nonce, clear, parts))
     assert "oddly" not in refusal(places, "seal-damaged").sentence
 
@@ -173,7 +173,7 @@ def test_a_material_that_is_no_credential_is_not_sealed(places: Places) -> None:
 @pytest.mark.parametrize("room", [0, 40])
 def test_on_a_full_disk_the_old_seal_stays(places: Places, room: int) -> None:
     sealed(places)
-    before = Path(places.sealed).read_bytes()
+    before = Path(places.state.sealed).read_bytes()
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, usual[1]))
@@ -182,7 +182,7 @@ def test_on_a_full_disk_the_old_seal_stays(places: Places, room: int) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
         signal.signal(signal.SIGXFSZ, handler)
-    assert Path(places.sealed).read_bytes() == before
+    assert Path(places.state.sealed).read_bytes() == before
     assert len(open_credential(KEYS, places).keys) == 2
 
 
@@ -196,7 +196,7 @@ def test_by_a_source_with_another_key_each_time_nothing_is_sealed(
     monkeypatch.setattr("dpsd.keys.sources.FIRMWARE_COMMAND", str(firmware))
     said = problem_of("key-source-changed", lambda: seal(places, OTHER, "rpi-firmware")).sentence
     assert said == "the new seal: rpi-firmware has another key than it was sealed with"
-    assert Path(places.sealed).read_bytes() == before
+    assert Path(places.state.sealed).read_bytes() == before
 
 
 def test_a_disk_that_gives_back_other_bytes_holds_no_seal(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,30 +217,30 @@ def provisioned(places: Places) -> str:
 
 def test_beside_one_that_has_provisioned_another_one_is_a_candidate(places: Places) -> None:
     provisioned(places)
-    before = Path(places.sealed).read_bytes()
-    assert seal(places, OTHER, "file").path == places.candidate
-    assert Path(places.sealed).read_bytes() == before
+    before = Path(places.state.sealed).read_bytes()
+    assert seal(places, OTHER, "file").path == places.state.candidate
+    assert Path(places.state.sealed).read_bytes() == before
 
 
 def test_the_same_one_sealed_again_takes_its_place(places: Places) -> None:
     fingerprint = provisioned(places)
-    before = Path(places.sealed).read_bytes()
-    assert seal(places, BOTH, "file").path == places.sealed
-    assert Path(places.sealed).read_bytes() != before
+    before = Path(places.state.sealed).read_bytes()
+    assert seal(places, BOTH, "file").path == places.state.sealed
+    assert Path(places.state.sealed).read_bytes() != before
     assert open_credential(KEYS, places).fingerprint == fingerprint
 
 
 def test_one_that_has_not_provisioned_is_replaced(places: Places) -> None:
     sealed(places)
-    assert seal(places, OTHER, "file").path == places.sealed
+    assert seal(places, OTHER, "file").path == places.state.sealed
 
 
 def test_what_a_newer_program_sealed_is_kept_when_another_one_is_sealed(places: Places) -> None:
     provisioned(places)
     forge(places, dpsd_seal=VERSION + 1)
-    newer = Path(places.sealed).read_bytes()
-    assert seal(places, OTHER, "file").path == places.sealed
-    assert Path(f"{places.sealed}.newer-1").read_bytes() == newer
+    newer = Path(places.state.sealed).read_bytes()
+    assert seal(places, OTHER, "file").path == places.state.sealed
+    assert Path(f"{places.state.sealed}.newer-1").read_bytes() == newer
     assert len(open_credential(KEYS, places).keys) == 1
 
 
@@ -248,11 +248,11 @@ def test_only_keys_that_no_seal_needs_are_forgotten(places: Places) -> None:
     provisioned(places)
     keys = {name: Path(places.keys, name) for name in ("file.key", "systemd.json")}
     seal(places, OTHER, "file")
-    whole = Path(places.candidate).read_bytes()
-    Path(places.candidate).write_bytes(whole.replace(b'"file"', b'"systemd"', 1))
+    whole = Path(places.state.candidate).read_bytes()
+    Path(places.state.candidate).write_bytes(whole.replace(b'"file"', b'"systemd"', 1))
     keys["systemd.json"].touch()
     assert list(forget_keys(places)) == []
-    Path(places.candidate).write_bytes(whole)
+    Path(places.state.candidate).write_bytes(whole)
     assert list(forget_keys(places)) == [str(keys["systemd.json"])] and keys["file.key"].exists()
 
 
@@ -268,9 +268,9 @@ def test_a_candidate_that_made_the_record_takes_the_place_of_the_old_one(places:
     provisioned(places)
     fingerprint = seal(places, OTHER, "file").header.fingerprint
     publish(RECORD, places)
-    assert Path(places.candidate).exists()
+    assert Path(places.state.candidate).exists()
     publish(RECORD._replace(binding=BINDING._replace(credential=fingerprint)), places)
-    assert not Path(places.candidate).exists()
+    assert not Path(places.state.candidate).exists()
     assert open_credential(KEYS, places).fingerprint == fingerprint
 
 
@@ -278,11 +278,11 @@ def test_a_candidate_of_a_cut_publish_is_taken_before_the_next_one_is_sealed(pla
     provisioned(places)
     fingerprint = seal(places, OTHER, "file").header.fingerprint
     record = RECORD._replace(binding=BINDING._replace(credential=fingerprint))
-    waiting = Path(places.candidate)
+    waiting = Path(places.state.candidate)
     shutil.copy(waiting, f"{waiting}.kept")
     publish(record, places)
     shutil.move(f"{waiting}.kept", waiting)
-    assert seal(places, PAIR, "file").path == places.candidate
+    assert seal(places, PAIR, "file").path == places.state.candidate
     assert open_credential(KEYS, places).fingerprint == fingerprint
 
 

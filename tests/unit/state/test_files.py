@@ -48,7 +48,7 @@ NAMES = [
     f"{agent.UNITS}/agent@1.service.d/50-dpsd.conf",
     f"{agent.UNITS}/{agent.TARGET}.wants/agent.service",
     f"/boot/firmware/dpsd/{REPORT}",
-    files.temporary_path(DEVICE.payload_json, DEVICE.agents_staging),
+    files.temporary_path(DEVICE.state.payload_json, DEVICE.state.agents_staging),
 ]  # fmt: skip
 """What modules that are no `Places` write."""
 
@@ -71,7 +71,7 @@ def index(path: str) -> int:
     return ROWS.index(row_at(path))
 
 
-@pytest.mark.parametrize("path", [*paths(DEVICE), *DEVICE.released, *NAMES])
+@pytest.mark.parametrize("path", [*paths(DEVICE), *DEVICE.runtime.released, *NAMES])
 def test_whatever_is_written_has_a_row(path: str) -> None:
     assert row_at(path).path in (path, f"{path}/") or "*" in row_at(path).path
 
@@ -117,7 +117,7 @@ def test_other_places_are_mapped_to_those_of_a_device_and_back() -> None:
     for path in paths(DEVICE):
         assert on_device(located(path, ELSEWHERE), ELSEWHERE) == path
     assert located(f"{DEVICE.keys}/file.key", ELSEWHERE) == f"{ELSEWHERE.keys}/file.key"
-    assert on_device(ELSEWHERE.adopted, ELSEWHERE) == DEVICE.adopted
+    assert on_device(ELSEWHERE.imports.adopted, ELSEWHERE) == DEVICE.imports.adopted
     assert on_device("/srv/statement", ELSEWHERE) == "/srv/statement"
 
 
@@ -125,9 +125,9 @@ def test_a_reset_removes_a_record_after_what_was_made_of_it_and_before_its_crede
     order = [row.forgotten for row in ROWS if row.forgotten in (RESET, RESET_CREDENTIAL)]
     assert order == sorted(order, key=[RESET, RESET_CREDENTIAL].index)
     first, *_, record = (row.path for row in ROWS if row.forgotten == RESET)
-    assert (first, record) == (DEVICE.provisioned, DEVICE.record)
+    assert (first, record) == (DEVICE.runtime.provisioned, DEVICE.state.record)
     *_, waiting, imported = (row.path for row in ROWS if row.forgotten == RESET_CREDENTIAL)
-    assert (waiting, imported) == (DEVICE.candidate_settings, DEVICE.imported)
+    assert (waiting, imported) == (DEVICE.state.candidate_settings, DEVICE.state.imported)
 
 
 def test_only_agents_read_a_secret_besides_its_owner() -> None:
