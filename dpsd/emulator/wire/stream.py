@@ -17,8 +17,10 @@ from OpenSSL import SSL
 from dpsd.emulator.events import EventLog
 from dpsd.emulator.wire import spoil
 from dpsd.emulator.wire.deeds import ALERTS, FRAMES
+from dpsd.emulator.wire.encoding import encode_packet
 from dpsd.emulator.wire.faults import Fault, Faults, Moment
-from dpsd.emulator.wire.packets import ClientPacket, Framing, ServerPacket, encode_packet
+from dpsd.emulator.wire.packets import ClientPacket, ServerPacket
+from dpsd.emulator.wire.parsing import Framing
 from dpsd.emulator.wire.tls import CHUNK, Offer, TlsStream
 from dpsd.emulator.wire.websocket import WebSocketStream
 

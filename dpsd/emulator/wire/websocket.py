@@ -20,7 +20,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from dpsd.emulator.wire.packets import PACKET_LIMIT
+from dpsd.emulator.wire.parsing import PACKET_LIMIT
 from dpsd.emulator.wire.tls import TlsStream
 
 PATH = "/$iothub/websocket"
