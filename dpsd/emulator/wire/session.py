@@ -23,7 +23,7 @@ from dpsd.emulator.dps.steps import (
 )
 from dpsd.emulator.events import EventLog
 from dpsd.emulator.hub.conversation import HubConversation
-from dpsd.emulator.wire.faults import Fault, Faults
+from dpsd.emulator.wire.moments import Fault, Faults
 from dpsd.emulator.wire.packets import (
     PROTOCOL_LEVEL,
     ClientPacket,

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from dpsd.emulator.dps.steps import Answer
-from dpsd.emulator.wire.faults import Fault
+from dpsd.emulator.wire.moments import Fault
 from dpsd.emulator.wire.packets import ConnAck, ServerPacket, SubAck
 from dpsd.protocol.dps import ErrorBody, Reply, encode_error_body, encode_reply_topic
 from dpsd.protocol.query import encode_query

@@ -16,9 +16,9 @@ from OpenSSL import SSL
 
 from dpsd.emulator.events import EventLog
 from dpsd.emulator.wire import spoil
-from dpsd.emulator.wire.deeds import ALERTS, FRAMES
 from dpsd.emulator.wire.encoding import encode_packet
-from dpsd.emulator.wire.faults import Fault, Faults, Moment
+from dpsd.emulator.wire.faults import ALERTS, FRAMES
+from dpsd.emulator.wire.moments import Fault, Faults, Moment
 from dpsd.emulator.wire.packets import ClientPacket, ServerPacket
 from dpsd.emulator.wire.parsing import Framing
 from dpsd.emulator.wire.tls import CHUNK, Offer, TlsStream
@@ -27,7 +27,7 @@ from dpsd.emulator.wire.websocket import WebSocketStream
 OPENING_SECONDS = 30.0
 """For the handshakes of TLS and WebSocket, and then for CONNECT."""
 ENDINGS = ("drop", "reset", "hang-up")
-"""Deeds that end the connection, and how: without a word of TLS, by RST, in order."""
+"""Effects that end the connection, and how: without a word of TLS, by RST, in order."""
 _NO_LINGERING = struct.pack("ii", 1, 0)
 _FATAL_ALERT = b"\x15\x03\x03\x00\x02\x02"
 """A TLS 1.2 record with an alert of two bytes, its level; the alert's code follows."""
