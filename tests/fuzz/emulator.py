@@ -79,10 +79,10 @@ def device_certificate(data: bytes) -> None:
         presented = x509.load_der_x509_certificate(data)
     except (ValueError, x509.InvalidVersion):
         return
-    certificates.common_name(presented)
-    certificates.thumbprints(presented)
+    certificates.read_common_name(presented)
+    certificates.get_thumbprints(presented)
     certificates.is_self_issued(presented)
-    certificates.climb([presented, presented], lambda one: certificates.is_issued_by(one, presented), NOW)
+    certificates.follow_chain([presented, presented], lambda one: certificates.is_issued_by(one, presented), NOW)
 
 
 TARGETS = {

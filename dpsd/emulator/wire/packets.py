@@ -9,6 +9,11 @@ from dpsd.secret import Secret
 PROTOCOL_LEVEL = 4
 """MQTT 3.1.1."""
 
+ACCEPTED = 0
+UNACCEPTABLE_PROTOCOL = 1
+NOT_AUTHORIZED = 5
+"""CONNACK codes (3.2.2.3)."""
+
 
 class Will(NamedTuple):
     """The message that a hub publishes when the connection ends without DISCONNECT."""
