@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from dpsd import __version__
-from dpsd.emulator import switches
 from dpsd.emulator.server import DEFAULT_HUBS, Emulator, HubAddress, Settings
-from dpsd.emulator.switches import Switches
+from dpsd.emulator.switches import Switches, describe_switches
 from dpsd.emulator.wire import faults
 from dpsd.errors import EXIT_CONFIGURATION, EXIT_DONE, EXIT_UNAVAILABLE, EXIT_USAGE
 from dpsd.shape import ShapeError, Table, parse_object
@@ -24,29 +23,29 @@ from dpsd.text import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM or SIGINT; SIGHUP reads both files again. Returns the exit status."""
-    options = _parser().parse_args(arguments)
+    """Run until SIGTERM or SIGINT; SIGHUP reads enrollments and faults again. Returns the exit status."""
+    options = _make_parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="dpsd-emulator-") as folder:
         try:
             return asyncio.run(_run(options, Path(options.directory or folder)))
         except (ShapeError, UnicodeDecodeError) as error:
-            return _failed(str(error), EXIT_CONFIGURATION)
+            return _report(str(error), EXIT_CONFIGURATION)
         except ValueError as error:
-            return _failed(str(error), EXIT_USAGE)
+            return _report(str(error), EXIT_USAGE)
         except OSError as error:
-            return _failed(str(error), EXIT_UNAVAILABLE)
+            return _report(str(error), EXIT_UNAVAILABLE)
 
 
-def _failed(sentence: str, status: int) -> int:
+def _report(sentence: str, status: int) -> int:
     print(f"dpsd-emulator: {printable(sentence, 1000)}", file=sys.stderr)
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dpsd-emulator",
         description="A local DPS and IoT Hub. Prints one JSON line when it listens, then one for each event.",
-        epilog=f"switches:\n{switches.describe()}\n\nfaults file, an object with a list `faults`:\n{faults.__doc__}",
+        epilog=f"switches:\n{describe_switches()}\n\nfaults file, an object with a list `faults`:\n{faults.__doc__}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -60,12 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--hub",
         action="append",
-        type=_hub,
+        type=_parse_hub,
         metavar="NAME=ADDRESS",
         help="a hub; an IP address alone is its own name",
     )
-    add("--port", type=_port, default=8883, help="MQTT over TLS; 0 picks a free one (default: %(default)s)")
-    add("--websocket-port", type=_port, default=443, help="MQTT over WebSocket (default: %(default)s)")
+    add("--port", type=_parse_port, default=8883, help="MQTT over TLS; 0 picks a free one (default: %(default)s)")
+    add("--websocket-port", type=_parse_port, default=443, help="MQTT over WebSocket (default: %(default)s)")
     add(
         "--enrollments",
         metavar="FILE",
@@ -83,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _hub(text: str) -> HubAddress:
+def _parse_hub(text: str) -> HubAddress:
     name, _, address = text.partition("=")
     try:
         return HubAddress(name.lower(), str(ipaddress.ip_address(address or name)))
@@ -91,14 +90,14 @@ def _hub(text: str) -> HubAddress:
         raise argparse.ArgumentTypeError(f"'{text}' is not NAME=ADDRESS with an IP address") from None
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) < 65536):
         raise argparse.ArgumentTypeError(f"'{text}' is not a port number")
     return int(text)
 
 
 def _allow_many_connections() -> None:
-    """Have as many descriptors as this process may: usually it starts with 1,024."""
+    """Raise the limit of open descriptors to the most that is allowed; usually a process starts with 1,024."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -111,21 +110,22 @@ async def _run(options: argparse.Namespace, directory: Path) -> int:
         hubs=tuple(options.hub or DEFAULT_HUBS),
         port=options.port,
         websocket_port=options.websocket_port,
-        enrollments=_document(options.enrollments),
-        faults=_fault_rows(options.faults),
+        enrollments=_load_document(options.enrollments),
+        faults=_load_faults(options.faults),
         switches=Switches(options.switch),
         names=tuple(options.name),
         output=sys.stdout,
     )
     emulator = Emulator(settings)
-    stopped = _await_signals(emulator, options)
+    # Before it says that it listens: whoever reads that may send a signal at once.
+    stopped = _handle_signals(emulator, options)
     async with emulator:
         await stopped.wait()
     return EXIT_DONE
 
 
-def _await_signals(emulator: Emulator, options: argparse.Namespace) -> asyncio.Event:
-    """Return what is set when it is to stop. Before it says that it listens, since a reader may signal at once."""
+def _handle_signals(emulator: Emulator, options: argparse.Namespace) -> asyncio.Event:
+    """Handle SIGTERM, SIGINT and SIGHUP; return the event that the first two set."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,17 +136,17 @@ def _await_signals(emulator: Emulator, options: argparse.Namespace) -> asyncio.E
 
 def _reload(emulator: Emulator, options: argparse.Namespace) -> None:
     try:
-        emulator.replace(_document(options.enrollments), _fault_rows(options.faults))
+        emulator.replace(_load_document(options.enrollments), _load_faults(options.faults))
     except (ValueError, OSError) as error:
         emulator.log.write("not-reloaded", message=str(error))
 
 
-def _document(path: str | None) -> dict[str, Any]:
+def _load_document(path: str | None) -> dict[str, Any]:
     return dict(parse_object(Path(path).read_text(), Path(path).name).values) if path else {}
 
 
-def _fault_rows(path: str | None) -> list[Any]:
-    document = Table(_document(path))
+def _load_faults(path: str | None) -> list[Any]:
+    document = Table(_load_document(path))
     document.check_names(("faults",))
     return document.list("faults") if path else []
 

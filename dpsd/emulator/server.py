@@ -1,4 +1,4 @@
-"""The emulator as a whole: it listens on every address, keeps one world, and stops without a trace.
+"""The emulator as a whole: it listens on all its addresses, and serves all connections from one world.
 
 async with Emulator(Settings(directory=Path("here"))) as emulator:
     emulator.port, emulator.world, emulator.log.lines, emulator.faults
@@ -23,19 +23,19 @@ from dpsd.emulator.events import EventLog
 from dpsd.emulator.files.directory import Directory
 from dpsd.emulator.switches import Switches
 from dpsd.emulator.wire.faults import parse_faults
-from dpsd.emulator.wire.session import Session, Surroundings
+from dpsd.emulator.wire.session import Session, Shared
 from dpsd.emulator.wire.tls import Offer, open_context
-from dpsd.emulator.world import World, device_name
+from dpsd.emulator.world import World, derive_device_name
 from dpsd.shape import ShapeError, Table
 
 PORT_TRIES = 20
 BACKLOG = 512
 DPS_NAMES = ("localhost", "global.azure-devices-provisioning.net")
-"""Names besides its address that the server certificate is good for."""
+"""Names of DPS, besides its address, in the server certificate."""
 
 
 class HubAddress(NamedTuple):
-    """A hub's name, as devices are told it, and the address it listens on."""
+    """name: what DPS tells devices. address: where the hub listens."""
 
     name: str
     address: str
@@ -45,10 +45,11 @@ DEFAULT_HUBS = (HubAddress("127.0.0.2", "127.0.0.2"), HubAddress("127.0.0.3", "1
 
 
 class Settings(NamedTuple):
-    """How to run. Ports: 0 picks a free one, None for websocket_port means no WebSocket.
+    """How to run.
 
-    enrollments, faults: what their files hold, put over the ready-made devices' enrollments. Names: further DNS
-    names of DPS. clock: seconds since 1970.
+    port, websocket_port: 0 for a free one; websocket_port: None for no WebSocket. enrollments: put over those of the
+    ready-made devices. faults: the rows of a faults file. names: more DNS names of DPS. output: of the event log.
+    clock: returns seconds since 1970.
     """
 
     directory: Path
@@ -73,7 +74,7 @@ class Emulator:
         self.log = EventLog(settings.output, settings.clock)
         self._ready_made = self.directory.write_devices()
         self.world = World(
-            self._enrollments(settings.enrollments or {}),
+            self._parse_enrollments(settings.enrollments or {}),
             [hub.name for hub in settings.hubs],
             settings.switches or Switches(),
         )
@@ -90,13 +91,13 @@ class Emulator:
         return tuple(dict.fromkeys((settings.address, *(hub.address for hub in settings.hubs))))
 
     def replace(self, enrollments: dict[str, Any], faults: list[Any]) -> None:
-        """Take new enrollments and faults, counted from the start; raises ShapeError and then keeps the old ones."""
-        parsed, rows = self._enrollments(enrollments), parse_faults(faults)
+        """Replace enrollments and faults, whose count starts again; raises ShapeError and then keeps the old ones."""
+        parsed, rows = self._parse_enrollments(enrollments), parse_faults(faults)
         self.world.enrollments = parsed
         self.faults.rows = rows.rows
         self.log.write("reloaded", faults=len(rows.rows))
 
-    def _enrollments(self, document: dict[str, Any]) -> Enrollments:
+    def _parse_enrollments(self, document: dict[str, Any]) -> Enrollments:
         hubs = [{"name": hub.name.lower()} for hub in self._settings.hubs]
         merged = merge({**self._ready_made, "linkedHubs": hubs}, Table(document))
         enrollments = parse_enrollments(Table(merged))
@@ -106,26 +107,26 @@ class Emulator:
         return enrollments
 
     async def __aenter__(self) -> Emulator:
-        """Listen; raises OSError when an address or port cannot be had."""
+        """Start to listen; raises OSError when an address or port cannot be had."""
         try:
-            await self._start(self._surroundings())
+            await self._start(self._make_shared())
         except BaseException:
             await self._stop()
             raise
         self._announce()
         return self
 
-    async def _start(self, around: Surroundings) -> None:
-        self.port = await self._listen(around, self._settings.port, websocket=False)
+    async def _start(self, shared: Shared) -> None:
+        self.port = await self._listen(shared, self._settings.port, websocket=False)
         port = self._settings.websocket_port
         try:
-            self.websocket_port = None if port is None else await self._listen(around, port, websocket=True)
+            self.websocket_port = None if port is None else await self._listen(shared, port, websocket=True)
         except PermissionError:
             self.websocket_port = None  # `_announce` says so.
 
-    def _surroundings(self) -> Surroundings:
+    def _make_shared(self) -> Shared:
         settings = self._settings
-        hubs = [spelling for hub in settings.hubs for spelling in (hub.name, device_name(hub.name))]
+        hubs = [spelling for hub in settings.hubs for spelling in (hub.name, derive_device_name(hub.name))]
         names = (*self.addresses, *hubs, *DPS_NAMES, *settings.names)
         files = self.directory.write_servers(dict.fromkeys(names))
 
@@ -134,23 +135,23 @@ class Emulator:
             certificate, key = files[offer.certificate]
             return open_context(str(certificate), str(key), offer)
 
-        return Surroundings(self.world, self.faults, self.log, settings.clock, context)
+        return Shared(self.world, self.faults, self.log, settings.clock, context)
 
-    async def _listen(self, around: Surroundings, port: int, *, websocket: bool) -> int:
-        """Listen on every address at the same port and return it."""
+    async def _listen(self, shared: Shared, port: int, *, websocket: bool) -> int:
+        """Listen on all addresses at the same port; return the port. Raises OSError."""
 
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
             self._sessions.add(task)
             # A PUBACK and the reply after it are two small writes: Nagle would hold the second for 40 ms.
             writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task.add_done_callback(self._sessions.discard)
-            await Session(around, reader, writer, websocket=websocket).run()
+            await Session(shared, reader, writer, websocket=websocket).run()
 
-        listeners = _bind(self.addresses, port)
+        listeners = _bind_all(self.addresses, port)
         for listener in listeners:
-            self._servers.append(await asyncio.start_server(connected, sock=listener, backlog=BACKLOG))
+            self._servers.append(await asyncio.start_server(serve, sock=listener, backlog=BACKLOG))
         bound: int = listeners[0].getsockname()[1]
         return bound
 
@@ -190,14 +191,14 @@ class Emulator:
         await asyncio.gather(*self._sessions, return_exceptions=True)
 
 
-def _bind(addresses: tuple[str, ...], port: int) -> list[socket.socket]:
-    """Bind the same port on all addresses; for port 0 one that is free on all of them. Raises OSError."""
+def _bind_all(addresses: tuple[str, ...], port: int) -> list[socket.socket]:
+    """Bind the same port on all addresses; port: 0 for one that is free on all of them. Raises OSError."""
     for tries_left in range(PORT_TRIES if port == 0 else 1, 0, -1):
         sockets: list[socket.socket] = []
         try:
             chosen = port
             for address in addresses:
-                sockets.append(_bound(address, chosen))
+                sockets.append(_bind_one(address, chosen))
                 chosen = sockets[0].getsockname()[1]
             return sockets
         except OSError:
@@ -208,7 +209,7 @@ def _bind(addresses: tuple[str, ...], port: int) -> list[socket.socket]:
     raise AssertionError("unreachable: the last try returns or raises")
 
 
-def _bound(address: str, port: int) -> socket.socket:
+def _bind_one(address: str, port: int) -> socket.socket:
     one = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,7 +1,6 @@
-"""What exists: enrollments, registrations, operations, hubs and their devices. Plain attributes, no I/O.
+"""The world: enrollments, registrations, operations, hubs and their devices, in plain attributes. No I/O.
 
-Times are seconds since 1970, handed in. Ids come from the `random` that the world was made with, so that a test can
-have the same ones again.
+Times are seconds since 1970, and are handed in. New ids come from a seed, so that a test can have the same ones again.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from dpsd.emulator.switches import Switches
 from dpsd.secret import Secret
 
 MESSAGES_KEPT = 1000
-"""Device-to-cloud messages remembered per device."""
+"""Device-to-cloud messages kept for each device."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """A hub identity that signs with either of two keys."""
+    """A device logs in to its hub by a token that one of these keys signed."""
 
     primary: Secret
     secondary: Secret
@@ -35,14 +34,14 @@ class Keys:
 
 @dataclass(frozen=True)
 class Thumbprints:
-    """A hub identity with certificates of its own: SHA-1 or SHA-256, upper-case hexadecimal."""
+    """A device logs in by a certificate with one of these thumbprints: SHA-1 or SHA-256, upper-case hexadecimal."""
 
     values: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Authorities:
-    """A hub identity with any certificate of its name below one of these."""
+    """A device logs in by any certificate that has its id as name and was issued below one of these."""
 
     certificates: tuple[x509.Certificate, ...]
 
@@ -52,7 +51,7 @@ Authentication = Keys | Thumbprints | Authorities
 
 @dataclass(frozen=True)
 class Telemetry:
-    """A device-to-cloud message as the hub got it."""
+    """A device-to-cloud message. received: seconds since 1970."""
 
     received: float
     properties: dict[str, str]
@@ -61,18 +60,19 @@ class Telemetry:
 
 @dataclass
 class Section:
-    """One half of a twin: the properties and the version that each change counts up."""
+    """The desired or reported half of a twin; each change adds 1 to its version."""
 
     properties: dict[str, Any] = field(default_factory=dict)
     version: int = 1
 
     def as_json(self) -> dict[str, Any]:
+        """Return the half as a device reads it."""
         return {**self.properties, "$version": self.version}
 
 
 @dataclass
-class Device:
-    """A device identity of a hub. session: what a connection with CleanSession 0 left subscribed, or None."""
+class HubDevice:
+    """A device that is registered in a hub. session: the subscriptions kept for CleanSession 0, or None."""
 
     device_id: str
     authentication: Authentication
@@ -83,21 +83,21 @@ class Device:
     reported: Section = field(default_factory=Section)
     messages: deque[Telemetry] = field(default_factory=lambda: deque(maxlen=MESSAGES_KEPT))
     session: dict[str, int] | None = None
-    kick: Callable[[], None] | None = None
-    """Ends the device's present connection."""
+    disconnect: Callable[[], None] | None = None
+    """Ends the device's connection; None while it has none."""
 
 
 @dataclass
 class Hub:
-    """An IoT Hub; devices by id, which is case-sensitive."""
+    """An IoT Hub. devices: by their id, which is case-sensitive."""
 
     name: str
-    devices: dict[str, Device] = field(default_factory=dict)
+    devices: dict[str, HubDevice] = field(default_factory=dict)
 
 
 @dataclass
 class Registration:
-    """What the service remembers of a registration id, in lower case. payload: of the last register request."""
+    """What DPS remembers of a registration id, which is in lower case. payload: of the last register request."""
 
     registration_id: str
     created: float
@@ -116,7 +116,7 @@ class Registration:
 
 @dataclass
 class Operation:
-    """A registration in progress; its outcome shows after `polls_left` more polls. started: seconds since 1970."""
+    """A registration in progress. polls_left: polls that are answered `assigning` before its outcome."""
 
     operation_id: str
     registration: Registration
@@ -126,7 +126,7 @@ class Operation:
 
 
 class World:
-    """One DPS with its linked hubs."""
+    """One DPS with its linked hubs. hubs: their names. seed: for new ids; None takes any."""
 
     def __init__(
         self, enrollments: Enrollments, hubs: Iterable[str], switches: Switches, seed: int | None = None
@@ -143,35 +143,36 @@ class World:
         self._random = random.Random(seed)
 
     def find_hub(self, name: str) -> Hub | None:
-        """Return the hub of that host name; `name.device.zone` and `name.zone` mean the same hub."""
+        """Return the hub with this host name, or None; `name.device.zone` and `name.zone` mean the same hub."""
         name = name.lower()
-        wanted = {name, _classic(name)}
-        return next((hub for hub in self.hubs.values() if wanted & {hub.name, _classic(hub.name)}), None)
+        wanted = {name, _strip_device_label(name)}
+        return next((hub for hub in self.hubs.values() if wanted & {hub.name, _strip_device_label(hub.name)}), None)
 
-    def new_guid(self) -> str:
+    def make_guid(self) -> str:
+        """Return a new random UUID."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
-    def new_operation_id(self) -> str:
-        """Return an id of the live form: a digit, 16 hexadecimal digits, a guid, 55 characters."""
-        return f"5.{self._random.getrandbits(64):016x}.{self.new_guid()}"
+    def make_operation_id(self) -> str:
+        """Return a new id in the form seen live: a digit, 16 hexadecimal digits and a guid, 55 characters together."""
+        return f"5.{self._random.getrandbits(64):016x}.{self.make_guid()}"
 
-    def new_etag(self) -> str:
-        """Return base64 of a quoted guid, as the service's etags are."""
-        return base64.b64encode(f'"{self.new_guid()}"'.encode()).decode()
+    def make_etag(self) -> str:
+        """Return a new etag, which is base64 of a guid in quotes, as the service's are."""
+        return base64.b64encode(f'"{self.make_guid()}"'.encode()).decode()
 
 
-def timestamp(now: float) -> str:
-    """Return `now` as the service writes it: UTC with seven fractional digits."""
+def format_timestamp(now: float) -> str:
+    """Return the time as the service writes it: UTC with seven fractional digits. now: seconds since 1970."""
     seconds, fraction = divmod(round(now * 10_000_000), 10_000_000)
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{fraction:07d}Z"
 
 
-def _classic(name: str) -> str:
+def _strip_device_label(name: str) -> str:
     host, _, zone = name.partition(".")
     return f"{host}.{zone.removeprefix('device.')}" if zone.startswith("device.") else name
 
 
-def device_name(name: str) -> str:
-    """Return the second name of a hub for devices, `hub.device.zone`; an address has none and is returned."""
+def derive_device_name(name: str) -> str:
+    """Return a hub's second name for devices, `hub.device.zone`; an IP address is returned as it is."""
     host, _, zone = name.partition(".")
     return name if not zone or zone.startswith("device.") or zone[-1].isdigit() else f"{host}.device.{zone}"

@@ -22,7 +22,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment, check=False)
 
 
-def test_help_names_every_switch_and_deed() -> None:
+def test_help_names_every_switch_and_effect() -> None:
     done = run("--help")
     assert done.returncode == 0
     assert not [name for name in (*SWITCHES, "register-reply", "wrong-name") if name not in done.stdout]

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from dpsd.emulator.actions import Action, HangUp, Pause, SendReply
 from dpsd.emulator.dps.attestation import Credential
 from dpsd.emulator.dps.conversation import ASSIGNING_SECONDS, DpsConversation
-from dpsd.emulator.dps.steps import ACCEPTED, NOT_AUTHORIZED, Answer, HangUp, Pause, Step
-from dpsd.emulator.wire.packets import Connect
+from dpsd.emulator.wire.packets import ACCEPTED, NOT_AUTHORIZED, Connect
 from dpsd.emulator.world import World
 from dpsd.errors import ProtocolError
 from dpsd.protocol.dps import REPLY_FILTER
@@ -30,12 +30,12 @@ class Client:
         self.conversation = DpsConversation(made, who or login(), credential or with_key(KEY))
         self.conversation.subscribe(((REPLY_FILTER, 1),))
 
-    def steps(self, topic: str = REGISTER, body: bytes = b"", now: float = NOW) -> list[Step]:
+    def steps(self, topic: str = REGISTER, body: bytes = b"", now: float = NOW) -> list[Action]:
         return self.conversation.publish(topic, body, False, now)
 
     def ask(self, topic: str = REGISTER, body: bytes = b"", now: float = NOW) -> tuple[int, dict[str, Any]]:
         answer = self.steps(topic, body, now)[0]
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, SendReply)
         return answer.reply.status, json.loads(answer.body)
 
     def poll(self, operation_id: str, now: float = NOW) -> tuple[int, dict[str, Any]]:
@@ -70,15 +70,15 @@ def test_the_outcome_has_the_members_seen_live() -> None:
 def test_retry_after_stands_on_202_only() -> None:
     client = Client(world(individual_key(), switches=["polls=0", "retry-after=7"]))
     first = client.steps()[0]
-    assert isinstance(first, Answer)
+    assert isinstance(first, SendReply)
     last = client.steps(poll_topic(json.loads(first.body)["operationId"]))[0]
-    assert isinstance(last, Answer)
+    assert isinstance(last, SendReply)
     assert (first.reply.retry_after, last.reply.retry_after) == (7, None)
 
 
 def test_a_401_is_followed_by_a_hang_up() -> None:
     answer, pause, hang_up = Client(world(individual_key()), with_key(WRONG_KEY)).steps()
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, SendReply)
     assert (answer.reply.status, answer.reply.request_id, json.loads(answer.body)["errorCode"]) == (401, "r1", 401000)
     assert pause == Pause(0.1)
     assert isinstance(hang_up, HangUp)
@@ -185,7 +185,7 @@ def test_bodies_as_sdks_send_them_are_taken(body: bytes) -> None:
 
 def test_a_request_without_rid_is_answered_with_an_empty_one() -> None:
     answer = Client(world(individual_key())).steps("$dps/registrations/PUT/iotdps-register/?rid=1")[0]
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, SendReply)
     assert answer.reply.request_id == ""
 
 

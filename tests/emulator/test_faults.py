@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from dpsd.emulator.dps.steps import Answer
+from dpsd.emulator.actions import SendReply
 from dpsd.emulator.wire import faults as language
-from dpsd.emulator.wire.deeds import DEEDS, MOMENTS
-from dpsd.emulator.wire.faults import Faults, Moment, parse_faults
-from dpsd.emulator.wire.spoil import altered, pieces
+from dpsd.emulator.wire.alterations import alter_reply, split_bytes
+from dpsd.emulator.wire.faults import EFFECTS, MOMENTS, parse_faults
+from dpsd.emulator.wire.moments import Faults, Moment
 from dpsd.protocol.dps import Reply
 from dpsd.shape import ShapeError, Table
 
-ANSWER = Answer(
+ANSWER = SendReply(
     "poll-reply", Reply(200, "r2"), b'{"operationId":"o","status":"assigned","registrationState":{"a":1}}', {}
 )
 POLL = Moment("poll", "pi", "dps")
@@ -94,6 +94,17 @@ def test_only_the_first_fault_that_is_due_happens() -> None:
         ({**REPLY, "bodyHex": "xy"}, ".bodyHex: is not hexadecimal"),
         ({**REPLY, "status": "401"}, ".status: expected an integer"),
         ({**REPLY, "status": None}, ".status: is missing"),
+        ({**REPLY, "topic": "t" * 65536}, ".topic: is longer than 65535 bytes"),
+        ({**REPLY, "topic": "\ud800"}, ".topic: has half of a surrogate pair"),
+        ({**REPLY, "requestId": "\ud800"}, ".requestId: has half of a surrogate pair"),
+        ({**REPLY, "retryAfter": "\ud800"}, ".retryAfter: has half of a surrogate pair"),
+        ({**REPLY, "body": "\ud800"}, ".body: has half of a surrogate pair"),
+        ({"on": "upgrade-reply", "do": "http", "status": 200, "body": "\ud800"}, ".body: has half of a surrogate"),
+        ({"on": "upgrade-reply", "do": "http", "status": 200, "headers": {"a": "\ud800"}}, ".headers.a: has half"),
+        ({"on": "upgrade-reply", "do": "http", "status": 200, "headers": {"\ud800": "a"}}, ".headers.name: has half"),
+        ({"on": "poll", "do": "delay", "seconds": float("nan")}, ".seconds: expected a number"),
+        ({"on": "poll", "do": "delay", "seconds": float("inf")}, ".seconds: expected a number"),
+        ({"on": "poll", "do": "delay", "seconds": 10**400}, ".seconds: expected a number"),
         ({**REPLY, "retryAfter": 7}, ".retryAfter: expected a string"),
     ],
 )
@@ -103,14 +114,14 @@ def test_a_wrong_row_is_refused_with_its_place(row: dict[str, Any], said: str) -
     assert str(refused.value).startswith(f"faults[1]{said}")
 
 
-def test_the_help_names_every_moment_and_deed() -> None:
+def test_the_help_names_every_moment_and_effect() -> None:
     words = (language.__doc__ or "").replace(":", " ").split()
-    assert {*MOMENTS, *DEEDS} <= set(words)
+    assert {*MOMENTS, *EFFECTS} <= set(words)
 
 
 def test_every_detail_is_in_the_help() -> None:
     said = language.__doc__ or ""
-    assert [key for deed in DEEDS.values() for key in deed.details if f"`{key}`" not in said] == []
+    assert [key for effect in EFFECTS.values() for key in effect.details if f"`{key}`" not in said] == []
 
 
 @pytest.mark.parametrize(
@@ -125,7 +136,7 @@ def test_every_detail_is_in_the_help() -> None:
     ],
 )
 def test_a_replys_topic_is_altered(row: dict[str, Any], topic: str) -> None:
-    assert altered(ANSWER, Table(row), "now")[0] == topic
+    assert alter_reply(ANSWER, Table(row), "now")[0] == topic
 
 
 @pytest.mark.parametrize(
@@ -139,17 +150,17 @@ def test_a_replys_topic_is_altered(row: dict[str, Any], topic: str) -> None:
     ],
 )
 def test_a_replys_body_is_altered(row: dict[str, Any], body: bytes | dict[str, Any]) -> None:
-    _, found = altered(ANSWER, Table(row), "now")
+    _, found = alter_reply(ANSWER, Table(row), "now")
     assert found == body if isinstance(body, bytes) else json.loads(found) == {"operationId": "o", **body}
 
 
 def test_a_large_body_is_valid_and_has_its_size() -> None:
-    _, body = altered(ANSWER, Table({"bodySize": 100_000}), "now")
+    _, body = alter_reply(ANSWER, Table({"bodySize": 100_000}), "now")
     assert (len(body), json.loads(body)["status"]) == (100_000, "assigning")
 
 
 def test_an_altered_status_has_a_body_to_match() -> None:
-    _, body = altered(ANSWER, Table({"status": 503}), "now")
+    _, body = alter_reply(ANSWER, Table({"status": 503}), "now")
     assert json.loads(body)["errorCode"] == 503000
 
 
@@ -166,4 +177,4 @@ def test_an_altered_status_has_a_body_to_match() -> None:
 )
 def test_what_goes_out_is_taken_to_pieces(row: dict[str, Any], expected: list[bytes]) -> None:
     fault = rows({"on": "connack", **row}).rows[0]
-    assert pieces(b"packet", fault) == expected
+    assert split_bytes(b"packet", fault) == expected

@@ -31,16 +31,16 @@ def device(emulator: EmulatorProcess) -> Iterator[Device]:
 
 
 def connect(emulator: EmulatorProcess, device: Device, *more: dict[str, Any], **fault: Any) -> None:
-    """Open WebSocket and send CONNECT; its CONNACK suffers the fault, and what follows the rows of `more`."""
+    """Open WebSocket and send CONNECT; the fault happens to its CONNACK, the rows of `more` to what follows."""
     emulator.replace(faults=[{"on": "connack", **fault}, *more])
     upgrade(device)
     device.send(frame(connect_packet(NAME, f"{emulator.id_scope}/registrations/{NAME}/api-version=2019-03-31")))
 
 
-@pytest.mark.parametrize("deed", ["drop", "reset", "hang-up"])
+@pytest.mark.parametrize("effect", ["drop", "reset", "hang-up"])
 @pytest.mark.parametrize(("moment", "size"), [("upgrade", 0), ("upgrade-reply", 1)])
-def test_the_handshake_is_cut(emulator: EmulatorProcess, device: Device, moment: str, size: int, deed: str) -> None:
-    emulator.replace(faults=[{"on": moment, "do": deed}])
+def test_the_handshake_is_cut(emulator: EmulatorProcess, device: Device, moment: str, size: int, effect: str) -> None:
+    emulator.replace(faults=[{"on": moment, "do": effect}])
     if size == 0:
         with pytest.raises(EOFError):
             upgrade(device)

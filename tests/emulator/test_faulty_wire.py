@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dpsd.emulator.wire.deeds import MOMENTS, UPGRADE
+from dpsd.emulator.wire.faults import MOMENTS, UPGRADE
 from tests.emulator.device import Device, connect_packet, packet, publish_packet, string, subscribe_packet
 from tests.emulator.registering import POLL, REGISTER, REPLIES, at_dps, open_device, register
 from tests.emulator_process import EmulatorProcess
@@ -19,7 +19,7 @@ from tests.emulator_process import EmulatorProcess
 NAME = "x509-individual"
 
 
-class Step(NamedTuple):
+class Exchange(NamedTuple):
     """What a device sends, by its moment's name, and the moments of what it gets for that."""
 
     moment: str
@@ -27,46 +27,46 @@ class Step(NamedTuple):
     answers: tuple[str, ...] = ()
 
 
-def dps_steps(emulator: EmulatorProcess) -> Iterator[Step]:
+def dps_exchanges(emulator: EmulatorProcess) -> Iterator[Exchange]:
     """A conversation with DPS that uses every packet there is; the poll asks for an operation that does not exist."""
     username = f"{emulator.id_scope}/registrations/{NAME}/api-version=2019-03-31"
-    yield Step("connect", connect_packet(NAME, username), ("connack",))
-    yield Step("subscribe", subscribe_packet(1, (REPLIES, 1)), ("suback",))
-    yield Step("register", publish_packet(REGISTER), ("puback", "register-reply"))
-    yield Step("acknowledge", packet(0x40, b"\0\1"))
-    yield Step("poll", publish_packet(POLL + "none"), ("puback", "poll-reply"))
-    yield Step("unsubscribe", packet(0xA2, b"\0\2" + string(REPLIES)), ("unsuback",))
-    yield Step("ping", packet(0xC0), ("pingresp",))
-    yield Step("disconnect", packet(0xE0))
+    yield Exchange("connect", connect_packet(NAME, username), ("connack",))
+    yield Exchange("subscribe", subscribe_packet(1, (REPLIES, 1)), ("suback",))
+    yield Exchange("register", publish_packet(REGISTER), ("puback", "register-reply"))
+    yield Exchange("acknowledge", packet(0x40, b"\0\1"))
+    yield Exchange("poll", publish_packet(POLL + "none"), ("puback", "poll-reply"))
+    yield Exchange("unsubscribe", packet(0xA2, b"\0\2" + string(REPLIES)), ("unsuback",))
+    yield Exchange("ping", packet(0xC0), ("pingresp",))
+    yield Exchange("disconnect", packet(0xE0))
 
 
-def hub_steps(emulator: EmulatorProcess) -> Iterator[Step]:
+def hub_exchanges(emulator: EmulatorProcess) -> Iterator[Exchange]:
     """A conversation with the hub that the device is assigned to."""
     hub = register(emulator, NAME)["assignedHub"]
-    yield Step("connect", connect_packet(NAME, f"{hub}/{NAME}/?api-version=2021-04-12"), ("connack",))
-    yield Step("subscribe", subscribe_packet(1, ("$iothub/twin/res/#", 1)), ("suback",))
-    yield Step("telemetry", publish_packet(f"devices/{NAME}/messages/events/", b"hello"), ("puback",))
-    yield Step("twin", publish_packet("$iothub/twin/GET/?$rid=1"), ("puback", "twin-reply"))
+    yield Exchange("connect", connect_packet(NAME, f"{hub}/{NAME}/?api-version=2021-04-12"), ("connack",))
+    yield Exchange("subscribe", subscribe_packet(1, ("$iothub/twin/res/#", 1)), ("suback",))
+    yield Exchange("telemetry", publish_packet(f"devices/{NAME}/messages/events/", b"hello"), ("puback",))
+    yield Exchange("twin", publish_packet("$iothub/twin/GET/?$rid=1"), ("puback", "twin-reply"))
 
 
-def until(steps: Iterable[Step], end: str) -> Iterator[str]:
+def until(exchanges: Iterable[Exchange], end: str) -> Iterator[str]:
     """Yield the answers that arrive when the conversation ends at the moment `end`."""
-    for step in steps:
-        if step.moment == end:
+    for exchange in exchanges:
+        if exchange.moment == end:
             return
-        for answer in step.answers:
+        for answer in exchange.answers:
             yield answer
             if answer == end:
                 return
 
 
-def arriving(emulator: EmulatorProcess, steps: Iterable[Step]) -> Iterator[str]:
+def arriving(emulator: EmulatorProcess, exchanges: Iterable[Exchange]) -> Iterator[str]:
     """Have the conversation and yield the answers that arrive before the server ends it."""
     with open_device(emulator, NAME) as device:
         try:
-            for step in steps:
-                device.send(step.packet)
-                for answer in step.answers:
+            for exchange in exchanges:
+                device.send(exchange.packet)
+                for answer in exchange.answers:
                     device.read()
                     yield answer
         except (EOFError, OSError):
@@ -81,27 +81,27 @@ def no_faults_are_left(emulator: EmulatorProcess) -> None:
     emulator.replace()
 
 
-@pytest.mark.parametrize("deed", ["drop", "reset", "hang-up"])
+@pytest.mark.parametrize("effect", ["drop", "reset", "hang-up"])
 @pytest.mark.parametrize("moment", AT_DPS)
-def test_a_conversation_with_dps_ends_at_any_packet(emulator: EmulatorProcess, moment: str, deed: str) -> None:
-    since, steps = len(emulator.lines()), list(dps_steps(emulator))
-    emulator.replace(faults=[{"on": moment, "do": deed}])
-    assert list(arriving(emulator, steps)) == list(until(steps, moment))
-    emulator.wait_for("disconnect", since=since, reason=f"fault {deed}")
+def test_a_conversation_with_dps_ends_at_any_packet(emulator: EmulatorProcess, moment: str, effect: str) -> None:
+    since, exchanges = len(emulator.lines()), list(dps_exchanges(emulator))
+    emulator.replace(faults=[{"on": moment, "do": effect}])
+    assert list(arriving(emulator, exchanges)) == list(until(exchanges, moment))
+    emulator.wait_for("disconnect", since=since, reason=f"fault {effect}")
 
 
 @pytest.mark.parametrize("moment", ["telemetry", "twin", "twin-reply"])
 def test_a_conversation_with_a_hub_ends_at_any_packet(emulator: EmulatorProcess, moment: str) -> None:
-    steps = list(hub_steps(emulator))
+    exchanges = list(hub_exchanges(emulator))
     emulator.replace(faults=[{"on": moment, "do": "drop"}])
-    assert list(arriving(emulator, steps)) == list(until(steps, moment))
+    assert list(arriving(emulator, exchanges)) == list(until(exchanges, moment))
 
 
-@pytest.mark.parametrize(("deed", "in_order"), [("drop", False), ("hang-up", True)])
-def test_tls_is_closed_in_order_or_not(emulator: EmulatorProcess, deed: str, in_order: bool) -> None:
-    emulator.replace(faults=[{"on": "connect", "do": deed}])
+@pytest.mark.parametrize(("effect", "in_order"), [("drop", False), ("hang-up", True)])
+def test_tls_is_closed_in_order_or_not(emulator: EmulatorProcess, effect: str, in_order: bool) -> None:
+    emulator.replace(faults=[{"on": "connect", "do": effect}])
     with open_device(emulator, NAME, ragged=True) as device:
-        device.send(next(dps_steps(emulator)).packet)
+        device.send(next(dps_exchanges(emulator)).packet)
         assert (device.how_it_ends() == "") == in_order
 
 

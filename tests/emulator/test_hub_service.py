@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
+from dpsd.emulator.actions import SendMessage, WriteLog
 from dpsd.emulator.dps.attestation import Credential
-from dpsd.emulator.dps.steps import ACCEPTED, NOT_AUTHORIZED, Event, Message
 from dpsd.emulator.files import authority
 from dpsd.emulator.files.authority import EXPIRED
-from dpsd.emulator.files.certificates import thumbprints
+from dpsd.emulator.files.certificates import get_thumbprints
 from dpsd.emulator.hub.conversation import HubConversation
-from dpsd.emulator.wire.packets import Connect, Will
-from dpsd.emulator.world import Authentication, Authorities, Device, Keys, Thumbprints, World
+from dpsd.emulator.wire.packets import ACCEPTED, NOT_AUTHORIZED, Connect, Will
+from dpsd.emulator.world import Authentication, Authorities, HubDevice, Keys, Thumbprints, World
 from dpsd.errors import ProtocolError
 from dpsd.protocol.login import HubLogin
 from dpsd.protocol.sas import decode_base64
@@ -24,12 +24,13 @@ TWIN = "$iothub/twin/res/#"
 KEYS = Keys(Secret(decode_base64(KEY.encode())), Secret(decode_base64(OTHER_KEY.encode())))
 ROOT = authority.issue_authority("root")
 LEAF = authority.issue_device("pi", ROOT)
+LEAF_THUMBPRINTS = get_thumbprints(LEAF.certificate)
 OTHER = authority.issue_device("other", ROOT)
 
 
 def house(authentication: Authentication = KEYS) -> World:
     made = world()
-    made.hubs["hub-a"].devices["pi"] = Device("pi", authentication)
+    made.hubs["hub-a"].devices["pi"] = HubDevice("pi", authentication)
     return made
 
 
@@ -93,7 +94,7 @@ def test_a_disabled_device_is_refused() -> None:
 
 def test_either_spelling_of_a_hubs_name_is_taken() -> None:
     made = World(world().enrollments, ["a.azure-devices.net"], world().switches)
-    made.hubs["a.azure-devices.net"].devices["pi"] = Device("pi", KEYS)
+    made.hubs["a.azure-devices.net"].devices["pi"] = HubDevice("pi", KEYS)
     for name in ("a.azure-devices.net", "A.device.azure-devices.net"):
         login = HubLogin(name, "pi")
         assert conversation(made, sas(resource=f"{name}/devices/pi"), login).connect(packet(), NOW) == ACCEPTED
@@ -102,9 +103,9 @@ def test_either_spelling_of_a_hubs_name_is_taken() -> None:
 @pytest.mark.parametrize(
     ("authentication", "leaf", "code"),
     [
-        pytest.param(Thumbprints(thumbprints(LEAF.certificate)), LEAF, ACCEPTED, id="its thumbprint"),
-        pytest.param(Thumbprints(frozenset([max(thumbprints(LEAF.certificate))])), LEAF, ACCEPTED, id="one form of it"),
-        pytest.param(Thumbprints(thumbprints(OTHER.certificate)), LEAF, NOT_AUTHORIZED, id="another's thumbprint"),
+        pytest.param(Thumbprints(LEAF_THUMBPRINTS), LEAF, ACCEPTED, id="its thumbprint"),
+        pytest.param(Thumbprints(frozenset({max(LEAF_THUMBPRINTS)})), LEAF, ACCEPTED, id="one form of it"),
+        pytest.param(Thumbprints(get_thumbprints(OTHER.certificate)), LEAF, NOT_AUTHORIZED, id="another's thumbprint"),
         pytest.param(Authorities((ROOT.certificate,)), LEAF, ACCEPTED, id="its authority"),
         pytest.param(Authorities((ROOT.certificate,)), OTHER, NOT_AUTHORIZED, id="its authority, another's name"),
         pytest.param(Authorities((LEAF.certificate,)), LEAF, NOT_AUTHORIZED, id="another authority"),
@@ -118,15 +119,15 @@ def test_a_certificate_device_logs_in(authentication: Authentication, leaf: auth
 
 
 def test_a_new_connection_ends_the_old_one() -> None:
-    made, kicked = house(), []
-    old = HubConversation(made, HubLogin("hub-a", "pi"), sas(), lambda: kicked.append("old"))
+    made, ended = house(), []
+    old = HubConversation(made, HubLogin("hub-a", "pi"), sas(), lambda: ended.append("old"))
     old.connect(packet(), NOW)
     new = connected(made)
-    old.closed(graceful=False, now=NOW)
-    assert kicked == ["old"]
-    assert made.hubs["hub-a"].devices["pi"].kick is not None
-    new.closed(graceful=True, now=NOW)
-    assert made.hubs["hub-a"].devices["pi"].kick is None
+    old.close(graceful=False, now=NOW)
+    assert ended == ["old"]
+    assert made.hubs["hub-a"].devices["pi"].disconnect is not None
+    new.close(graceful=True, now=NOW)
+    assert made.hubs["hub-a"].devices["pi"].disconnect is None
 
 
 def test_the_connection_ends_with_its_token() -> None:
@@ -150,7 +151,7 @@ def test_telemetry_is_kept_with_its_properties() -> None:
     (event,) = connected(made).publish("devices/pi/messages/events/a=b%20c&%24.mid=1", b"hello", True, NOW)
     (message,) = made.hubs["hub-a"].devices["pi"].messages
     assert (message.body, message.properties) == (b"hello", {"a": "b c", "$.mid": "1", "mqtt-retain": "true"})
-    assert isinstance(event, Event)
+    assert isinstance(event, WriteLog)
     assert event.fields["body"] == "hello"
 
 
@@ -174,7 +175,7 @@ def test_only_a_devices_own_filters_may_be_subscribed_and_five_at_most() -> None
 
 def asked(opened: HubConversation, topic: str, body: bytes = b"") -> tuple[str, Any]:
     (message,) = opened.publish(topic, body, False, NOW)
-    assert isinstance(message, Message)
+    assert isinstance(message, SendMessage)
     return message.topic, json.loads(message.body) if message.body else None
 
 
@@ -210,7 +211,7 @@ def test_a_will_becomes_a_message_when_the_connection_is_lost(graceful: bool, co
     made = house()
     opened = conversation(made, sas())
     opened.connect(packet(will=Will("devices/pi/messages/events/", b"gone")), NOW)
-    opened.closed(graceful, NOW)
+    opened.close(graceful, NOW)
     messages = made.hubs["hub-a"].devices["pi"].messages
     assert [one.properties["iothub-MessageType"] for one in messages] == ["Will"] * count
 
@@ -218,7 +219,7 @@ def test_a_will_becomes_a_message_when_the_connection_is_lost(graceful: bool, co
 def test_a_computed_vector_of_a_hub_token_is_taken() -> None:
     made = World(world().enrollments, ["hub-a.azure-devices.net"], world().switches)
     key = Secret(decode_base64(b"y2FzL9uXj4MoJbT0vHSD0ovcys914dsspOrHbzrJnwA="))
-    made.hubs["hub-a.azure-devices.net"].devices["rpi-0001"] = Device("rpi-0001", Keys(key, key))
+    made.hubs["hub-a.azure-devices.net"].devices["rpi-0001"] = HubDevice("rpi-0001", Keys(key, key))
     text = (
         "SharedAccessSignature sr=hub-a.azure-devices.net%2Fdevices%2Frpi-0001"
         "&sig=xHqZwTnBg2annxK7Ij33YBsOYfH3BMyrGI0sgYZB%2BXE%3D&se=1893456000"

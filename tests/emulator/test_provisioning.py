@@ -8,7 +8,7 @@ from dpsd.emulator.dps.attestation import authenticate
 from dpsd.emulator.dps.enrollments import parse_enrollments
 from dpsd.emulator.dps.provisioning import provision
 from dpsd.emulator.files import authority
-from dpsd.emulator.world import Device, Keys, Registration, Thumbprints, World
+from dpsd.emulator.world import HubDevice, Keys, Registration, Thumbprints, World
 from dpsd.shape import Table
 from tests.emulator.worlds import (
     KEY,
@@ -40,7 +40,7 @@ def register(made: World, now: float = NOW) -> Registration:
     return provision(made, "pi", authenticate(made, login(), with_key(KEY), now), None, now)
 
 
-def device(made: World, hub: str) -> Device | None:
+def device(made: World, hub: str) -> HubDevice | None:
     return made.hubs[hub].devices.get("pi")
 
 
@@ -102,13 +102,13 @@ def test_never_keeps_the_hub() -> None:
 
 
 def test_a_moved_device_is_disconnected_from_its_old_hub() -> None:
-    made, kicked = world(), []
+    made, ended = world(), []
     enroll(made, "hub-a")
     register(made)
-    made.hubs["hub-a"].devices["pi"].kick = lambda: kicked.append("pi")
+    made.hubs["hub-a"].devices["pi"].disconnect = lambda: ended.append("pi")
     enroll(made, "hub-b")
     register(made)
-    assert kicked == ["pi"]
+    assert ended == ["pi"]
 
 
 def test_a_device_that_was_deleted_at_its_hub_starts_anew() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.emulator.device import connect_packet, packet
+from tests.emulator.device import connect_packet, packet, publish_packet
 from tests.emulator.registering import at_dps, open_device, register
 from tests.emulator_process import EmulatorProcess
 
@@ -65,6 +65,15 @@ def test_outside_text_cannot_leave_its_line(emulator: EmulatorProcess) -> None:
     assert lines.isascii()
     assert b"\x1b" not in lines
     assert all(json.loads(line)["event"] != "fake" for line in lines.splitlines())
+
+
+def test_a_request_whose_reply_no_packet_can_hold_ends_the_connection(emulator: EmulatorProcess) -> None:
+    since = len(emulator.lines())
+    with at_dps(emulator, "x509-individual") as device:
+        device.send(publish_packet("$dps/registrations/PUT/iotdps-register/?$rid=" + "\u20ac" * 20_000))
+        assert device.is_hung_up()
+    reason = emulator.wait_for("disconnect", since=since)["reason"]
+    assert reason.endswith(" bytes, 65535 are possible")
 
 
 @pytest.mark.parametrize("size", [0, 1])

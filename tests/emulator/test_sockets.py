@@ -93,12 +93,13 @@ def test_a_wrong_key_passes_connect_and_is_hung_up_on_after_its_401(emulator: Em
     ("client_id", "username", "options", "code"),
     [
         ("x509-individual", "{scope}/registrations/x509-individual/api-version=2019-03-31", {"level": 3}, 1),
+        ("x509-individual", "{scope}/registrations/x509-individual/api-version=2019-03-31", {"level": 5}, 1),
         ("x509-individual", "{scope}/registrations/x509-individual/?api-version=2019-03-31", {}, 5),
         ("another", "{scope}/registrations/x509-individual/api-version=2019-03-31", {}, 5),
         ("x509-individual", "nothing", {}, 5),
         ("", "{scope}/registrations/x509-individual/api-version=2019-03-31", {}, 5),
     ],
-    ids=["MQTT 3.1", "a hub's question mark", "client id of another", "no login", "no client id"],
+    ids=["MQTT 3.1", "MQTT 5", "a hub's question mark", "client id of another", "no login", "no client id"],
 )
 def test_a_wrong_connect_is_refused(
     emulator: EmulatorProcess, client_id: str, username: str, options: dict[str, Any], code: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -129,6 +130,19 @@ ANSWERS = st.builds(packet, st.integers(0, 255), NUMBERS | st.binary(max_size=4)
 OPENING = bytes.fromhex("20020000 9003000101")
 PACKETS = st.lists(st.one_of(PUBLISHES, ANSWERS), max_size=6).map(b"".join)
 
+STRINGS = st.sampled_from([b"", b"pi", b"a/+/#", b"#", b"\xc3\xa9", b"\xff", b"a\0", b"x" * 200]).map(
+    lambda data: len(data).to_bytes(2, "big") + data
+)
+LEVELS = st.sampled_from([4, 4, 4, 3, 5])
+HEADERS = st.builds(lambda level, flags: b"\0\4MQTT" + bytes([level, flags, 0, 60]), LEVELS, st.integers(0, 255))
+FIELDS = st.lists(STRINGS | NUMBERS | st.binary(max_size=2), max_size=6).map(b"".join)
+FIRST_BYTES = st.sampled_from([0x10, 0x30, 0x32, 0x3B, 0x40, 0x82, 0xA2, 0xC0, 0xE0])
+CLIENT_PACKETS = st.lists(
+    st.builds(packet, st.just(0x10), st.builds(operator.add, HEADERS, FIELDS))
+    | st.builds(packet, FIRST_BYTES, st.builds(operator.add, NUMBERS, FIELDS)),
+    max_size=4,
+).map(b"".join)
+
 STATUSES = st.sampled_from([200, 202, 302, 400, 401, 404, 429, 500]) | st.integers(0, 999)
 WAITS = st.sampled_from(["", "&retry-after=1", "&retry-after=60", "&retry-after=61", "&Retry-After=999999999"])
 
@@ -161,7 +175,7 @@ GRAMMARS: dict[str, list[Inputs]] = {
     "configuration": [TOML],
     "mqtt-bytes": [PACKETS.map(lambda data: OPENING + data), PACKETS],
     "websocket-bytes": [FRAMES],
-    "emulator-packets": [PACKETS],
+    "emulator-packets": [PACKETS, CLIENT_PACKETS],
 }
 
 

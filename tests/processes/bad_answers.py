@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from dpsd.emulator.wire.deeds import ALERTS
+from dpsd.emulator.wire.faults import ALERTS
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from dpsd.emulator.wire.deeds import DEEDS, MOMENTS
+from dpsd.emulator.wire.faults import EFFECTS, MOMENTS
 from tests.emulator_process import EmulatorProcess
 from tests.processes.bad_answers import (
     FAILURES,
@@ -33,7 +33,7 @@ ELSEWHERE = {
     **dict.fromkeys(("unsubscribe", "unsuback"), "dpsd keeps its subscription to the end"),
     **dict.fromkeys(("ping", "pingresp"), "no attempt is quiet for the 60 s after which dpsd would send one"),
 }
-"""Moments and deeds that tests/emulator uses, for what dpsd does not do."""
+"""Moments and effects that tests/emulator uses, for what dpsd does not do."""
 
 
 @pytest.mark.parametrize("name", FAILURES | HUB_FAILURES)
@@ -131,13 +131,13 @@ def test_a_throttled_fleet_comes_up_by_itself(tmp_path: Path) -> None:
 
 def test_every_fault_of_the_language_is_tried_on_dpsd() -> None:
     tried = {word for row in ROWS for word in (row["on"], row["do"])}
-    assert tried | ELSEWHERE.keys() == {*MOMENTS, *DEEDS}
+    assert tried | ELSEWHERE.keys() == {*MOMENTS, *EFFECTS}
     assert tried & ELSEWHERE.keys() == set()
 
 
 def test_every_detail_of_the_language_is_tried_on_dpsd() -> None:
     tried = {(row["do"], name) for row in ROWS for name in row}
-    known = {(do, name) for do, deed in DEEDS.items() if do not in ELSEWHERE for name in deed.details}
+    known = {(do, name) for do, effect in EFFECTS.items() if do not in ELSEWHERE for name in effect.details}
     assert known - tried == set()
 
 

@@ -1,7 +1,7 @@
-"""What DPS answers: one `DpsConversation` per connection. Pure; time comes in.
+"""What DPS answers: each connection has a `DpsConversation`. Pure: `now`, in seconds since 1970, is handed in.
 
-Sources: the fact sheet's sections 1, 2 and 9. A bad credential passes CONNECT and is refused at the register stage, as
-seen live; after a 401 the service hangs up.
+Sources: Microsoft's page on DPS over MQTT, and traces of the real service ("seen live"). A device with a bad credential
+passes CONNECT, gets a 401 for its first request, and is hung up on.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from collections import deque
 from typing import Any
 
+from dpsd.emulator.actions import Action, HangUp, Pause, SendReply, WriteLog
 from dpsd.emulator.dps.attestation import UNAUTHORIZED, Credential, Match, RequestError, authenticate
 from dpsd.emulator.dps.provisioning import provision
-from dpsd.emulator.dps.steps import ACCEPTED, NOT_AUTHORIZED, Answer, Event, HangUp, Pause, Step
-from dpsd.emulator.wire.packets import Connect
-from dpsd.emulator.world import Operation, Registration, World, timestamp
+from dpsd.emulator.wire.packets import ACCEPTED, NOT_AUTHORIZED, Connect
+from dpsd.emulator.world import Operation, Registration, World, format_timestamp
 from dpsd.errors import Problem, ProtocolError
 from dpsd.protocol.dps import (
     PAYLOAD_LIMIT,
@@ -35,16 +35,16 @@ from dpsd.protocol.login import DpsLogin
 from dpsd.shape import Table
 
 WINDOW = 10.0
-"""Seconds over which calls are counted (quota page)."""
+"""Seconds over which calls are counted (Microsoft's quota page)."""
 ASSIGNING_SECONDS = 30.0
-"""After this an operation has ended on the service's side, polled or not."""
+"""An operation ends after so many seconds, even if nobody polls it."""
 KEPT = 3600.0
-"""Seconds after its start for which an operation is known; later polls get 404203."""
+"""An operation is forgotten so many seconds after its start; a later poll gets 404203."""
 _API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?")
 
 
 class DpsConversation:
-    """One device's connection to DPS."""
+    """One device's connection to DPS. deadline: when it must end, or None. granted: QoS by subscribed filter."""
 
     service = "dps"
     session_present = False
@@ -58,28 +58,28 @@ class DpsConversation:
         self.granted: dict[str, int] = {}
 
     def connect(self, connect: Connect, now: float) -> int:
-        """Return the CONNACK code. The session is never persistent here, whatever CleanSession says."""
-        lifetime = self._world.switches.number("dps-lifetime")
+        """Return the CONNACK code. DPS keeps no session, whatever CleanSession says."""
+        lifetime = self._world.switches.get_number("dps-lifetime")
         self.deadline = now + lifetime if lifetime else None
-        if connect.client_id.lower() != self.name or self._refused_at_connect(connect):
+        if connect.client_id.lower() != self.name or self._is_refused_at_connect(connect):
             return NOT_AUTHORIZED
-        if self._is("strict-connect", "on"):
+        if self._is_set("strict-connect", "on"):
             try:
                 authenticate(self._world, self._login, self._credential, now)
             except RequestError:
                 return NOT_AUTHORIZED
         return ACCEPTED
 
-    def _refused_at_connect(self, connect: Connect) -> bool:
+    def _is_refused_at_connect(self, connect: Connect) -> bool:
         return (
-            (self._is("unknown-scope", "connack") and not self._is_our_scope())
-            or (self._is("api-version", "connack") and not _API_VERSION.fullmatch(self._login.api_version))
-            or (self._is("invalid-id", "connack") and not self._is_allowed_id())
-            or (self._is("will-at-dps", "connack") and connect.will is not None)
+            (self._is_set("unknown-scope", "connack") and not self._is_our_scope())
+            or (self._is_set("api-version", "connack") and not _API_VERSION.fullmatch(self._login.api_version))
+            or (self._is_set("invalid-id", "connack") and not self._is_allowed_id())
+            or (self._is_set("will-at-dps", "connack") and connect.will is not None)
         )
 
     def subscribe(self, filters: tuple[tuple[str, int], ...]) -> list[int] | None:
-        """Grant the one filter there is, at QoS 1 at most; None where the service would hang up."""
+        """Return the QoS granted to each filter, at most 1; None where the service would hang up."""
         if any(name != REPLY_FILTER for name, _ in filters):
             return None
         granted = [min(qos, 1) for _, qos in filters]
@@ -87,53 +87,57 @@ class DpsConversation:
         return granted
 
     def unsubscribe(self, filters: tuple[str, ...]) -> None:
+        """Take back what was granted."""
         for name in filters:
             self.granted.pop(name, None)
 
-    def moment(self, topic: str) -> str:
-        """Name the request for the fault list; raises ProtocolError."""
+    def name_moment(self, topic: str) -> str:
+        """Return the moment of a request to `topic`; raises ProtocolError for any other topic."""
         return "register" if isinstance(parse_request_topic(topic), Register) else "poll"
 
-    def publish(self, topic: str, body: bytes, retain: bool, now: float) -> list[Step]:
+    def publish(self, topic: str, body: bytes, retain: bool, now: float) -> list[Action]:
         """Answer a request; raises ProtocolError where the service would hang up."""
         request = parse_request_topic(topic)
-        if len(body) > PAYLOAD_LIMIT and self._is("oversized-request", "close"):
+        if len(body) > PAYLOAD_LIMIT and self._is_set("oversized-request", "close"):
             raise ProtocolError("a request larger than DPS takes")
-        if retain and self._is("retained-publish", "close"):
+        if retain and self._is_set("retained-publish", "close"):
             raise ProtocolError("a retained request")
-        if not self.granted and self._is("unsubscribed-register", "close"):
+        if not self.granted and self._is_set("unsubscribed-register", "close"):
             raise ProtocolError("a request before the subscription")
         try:
-            answer = self._poll(request, now) if isinstance(request, Poll) else self._register(request, body, now)
+            if isinstance(request, Poll):
+                return [self._handle_poll(request, now)]
+            return [self._handle_register(request, body, now)]
         except RequestError as refusal:
-            return self._refuse(request, refusal, now)
-        return [answer]
+            return self._reply_refusal(request, refusal, now)
 
-    def closed(self, graceful: bool, now: float) -> list[Event]:
-        """A DPS connection leaves nothing behind."""
+    def close(self, graceful: bool, now: float) -> list[WriteLog]:
+        """End the conversation, of which DPS remembers nothing."""
         return []
 
-    def _register(self, request: Register, body: bytes, now: float) -> Answer:
-        match = self._authenticated(now)
-        self._check_throttle(self._world.registers, self._world.switches.number("register-limit"), now)
-        payload = self._checked_body(body)
+    def _handle_register(self, request: Register, body: bytes, now: float) -> SendReply:
+        match = self._authenticate(now)
+        self._check_throttle(self._world.registers, self._world.switches.get_number("register-limit"), now)
+        payload = self._parse_body(body)
         if not match.enrollment.enabled:
-            return self._disabled(request, match, now)
-        operation = self._operation_in_progress(now)
+            return self._reply_disabled(request, match, now)
+        operation = self._find_running_operation(now)
         if operation is None:
-            operation = self._start(match, payload, now)
-        return self._assigning(request, "register-reply", operation, {})
+            operation = self._start_operation(match, payload, now)
+        return self._reply_assigning(request, operation, {})
 
-    def _authenticated(self, now: float) -> Match:
+    def _authenticate(self, now: float) -> Match:
+        """Check all that CONNECT said; raises RequestError."""
         if not self._is_our_scope():
-            raise _SCOPE_REFUSALS[self._world.switches.word("unknown-scope")]
-        if self._is("api-version", "400") and not _API_VERSION.fullmatch(self._login.api_version):
+            raise _SCOPE_REFUSALS[self._world.switches.get_word("unknown-scope")]
+        if self._is_set("api-version", "400") and not _API_VERSION.fullmatch(self._login.api_version):
             raise RequestError(400, 400000, "Invalid api-version.")
         if not self._is_allowed_id():
             raise RequestError(400, 400000, "Invalid registration id.")
         return authenticate(self._world, self._login, self._credential, now)
 
-    def _checked_body(self, body: bytes) -> dict[str, Any] | None:
+    def _parse_body(self, body: bytes) -> dict[str, Any] | None:
+        """Return the payload of a register request, or None; raises RequestError."""
         try:
             registration_id, payload = parse_register_body(body)
         except ProtocolError:
@@ -142,19 +146,20 @@ class DpsConversation:
             raise RequestError(400, 400000, "The registrationId in the body is not the one of the connection.")
         return payload
 
-    def _disabled(self, request: Register, match: Match, now: float) -> Answer:
-        choice = self._world.switches.word("disabled-answer")
+    def _reply_disabled(self, request: Register, match: Match, now: float) -> SendReply:
+        choice = self._world.switches.get_word("disabled-answer")
         if choice == "401":
             raise RequestError(*UNAUTHORIZED)
-        state = {"registrationId": self.name, "status": "disabled", "lastUpdatedDateTimeUtc": timestamp(now)}
+        state = {"registrationId": self.name, "status": "disabled", "lastUpdatedDateTimeUtc": format_timestamp(now)}
         if choice == "status":
-            return _answer("register-reply", Reply(200, request.request_id), "", "disabled", state)
-        registration = Registration(self.name, now, now, "disabled", self._world.new_etag(), {})
-        operation = self._keep(Operation(self._world.new_operation_id(), registration, now, self._polls()))
-        return self._assigning(request, "register-reply", operation, {})
+            return _make_reply(request, Reply(200, request.request_id), "", "disabled", state)
+        registration = Registration(self.name, now, now, "disabled", self._world.make_etag(), {})
+        operation = self._remember(Operation(self._world.make_operation_id(), registration, now, self._polls()))
+        return self._reply_assigning(request, operation, {})
 
-    def _operation_in_progress(self, now: float) -> Operation | None:
-        choice = self._world.switches.word("second-register")
+    def _find_running_operation(self, now: float) -> Operation | None:
+        """Return the operation that a second register request continues, or None; raises RequestError."""
+        choice = self._world.switches.get_word("second-register")
         last = self._world.last_operations.get(self.name)
         running = last is not None and not last.finished and now - last.started < ASSIGNING_SECONDS
         if not running or choice == "new":
@@ -163,69 +168,67 @@ class DpsConversation:
             raise RequestError(412, 412000, "Precondition failed")
         return last
 
-    def _start(self, match: Match, payload: dict[str, Any] | None, now: float) -> Operation:
+    def _start_operation(self, match: Match, payload: dict[str, Any] | None, now: float) -> Operation:
         registration = provision(self._world, self.name, match, payload, now)
-        return self._keep(Operation(self._world.new_operation_id(), registration, now, self._polls()))
+        return self._remember(Operation(self._world.make_operation_id(), registration, now, self._polls()))
 
-    def _keep(self, operation: Operation) -> Operation:
-        """Remember it, and forget those that nobody asks for any more."""
-        operations = self._world.operations
-        for name in list(
-            itertools.takewhile(lambda one: operations[one].started < operation.started - KEPT, operations)
-        ):
+    def _remember(self, operation: Operation) -> Operation:
+        """Remember an operation, forget those that are too old, and return it."""
+        operations, oldest = self._world.operations, operation.started - KEPT
+        for name in list(itertools.takewhile(lambda name: operations[name].started < oldest, operations)):
             del operations[name]
         operations[operation.operation_id] = self._world.last_operations[self.name] = operation
         return operation
 
-    def _poll(self, request: Poll, now: float) -> Answer:
-        self._authenticated(now)
+    def _handle_poll(self, request: Poll, now: float) -> SendReply:
+        self._authenticate(now)
         calls = self._world.polls.setdefault(self.name, deque())
-        self._check_throttle(calls, self._world.switches.number("poll-limit"), now)
+        self._check_throttle(calls, self._world.switches.get_number("poll-limit"), now)
         operation = self._world.operations.get(request.operation_id)
         if operation is None or operation.registration.registration_id != self.name:
             raise RequestError(404, 404203, "Operation not found.")
         if operation.polls_left > 0:
             operation.polls_left -= 1
             state = {"registrationId": self.name, "status": "assigning"}
-            return self._assigning(request, "poll-reply", operation, state)
+            return self._reply_assigning(request, operation, state)
         operation.finished = True
         registration, reply = operation.registration, Reply(200, request.request_id)
-        state = registration_state(registration)
-        return _answer("poll-reply", reply, operation.operation_id, registration.status, state)
+        state = make_registration_state(registration)
+        return _make_reply(request, reply, operation.operation_id, registration.status, state)
 
     def _check_throttle(self, calls: deque[float], limit: int, now: float) -> None:
-        """Count a call, unless it is one too many; a limit of 0 is none. Raises RequestError."""
+        """Count a call; raises RequestError when there were `limit` in the last WINDOW. limit: 0 for none."""
         while calls and calls[0] <= now - WINDOW:
             calls.popleft()
         if limit and len(calls) >= limit:
             raise RequestError(429, 429001, "Operations are being throttled for this tenant.")
         calls.append(now)
 
-    def _assigning(self, request: Register | Poll, moment: str, operation: Operation, state: dict[str, Any]) -> Answer:
+    def _reply_assigning(self, request: Register | Poll, operation: Operation, state: dict[str, Any]) -> SendReply:
         reply = Reply(202, request.request_id, self._retry_after())
-        return _answer(moment, reply, operation.operation_id, "assigning", state)
+        return _make_reply(request, reply, operation.operation_id, "assigning", state)
 
-    def _refuse(self, request: Register | Poll, refusal: RequestError, now: float) -> list[Step]:
+    def _reply_refusal(self, request: Register | Poll, refusal: RequestError, now: float) -> list[Action]:
         retry_after = self._retry_after() if refusal.status == 429 else None
-        fault = ErrorBody(refusal.error_code, refusal.message, self._world.new_guid())
-        answer = Answer(
-            moment="register-reply" if isinstance(request, Register) else "poll-reply",
+        error = ErrorBody(refusal.error_code, refusal.message, self._world.make_guid())
+        action = SendReply(
+            moment=_name_reply(request),
             reply=Reply(refusal.status, request.request_id, retry_after),
-            body=encode_error_body(fault, timestamp(now)),
-            note={"errorCode": refusal.error_code, "message": refusal.message},
+            body=encode_error_body(error, format_timestamp(now)),
+            noted={"errorCode": refusal.error_code, "message": refusal.message},
         )
         if refusal.status != 401:
-            return [answer]
-        return [answer, Pause(self._world.switches.number("hang-up-delay") / 1000), HangUp("after a 401")]
+            return [action]
+        return [action, Pause(self._world.switches.get_number("hang-up-delay") / 1000), HangUp("after a 401")]
 
     def _retry_after(self) -> int | None:
-        return self._world.switches.number("retry-after") or None
+        return self._world.switches.get_number("retry-after") or None
 
     def _polls(self) -> int:
-        return self._world.switches.number("polls")
+        return self._world.switches.get_number("polls")
 
-    def _is(self, name: str, word: str) -> bool:
-        return self._world.switches.word(name) == word
+    def _is_set(self, name: str, word: str) -> bool:
+        return self._world.switches.get_word(name) == word
 
     def _is_our_scope(self) -> bool:
         return self._login.id_scope.lower() == self._world.enrollments.id_scope.lower()
@@ -245,12 +248,12 @@ _SCOPE_REFUSALS = {
 }
 
 
-def registration_state(registration: Registration) -> dict[str, Any]:
-    """Return the registrationState of an end, its members in the order seen live."""
+def make_registration_state(registration: Registration) -> dict[str, Any]:
+    """Return the registrationState of a registration that has ended, its members in the order seen live."""
     state: dict[str, Any] = dict(registration.attestation)
     state |= {
         "registrationId": registration.registration_id,
-        "createdDateTimeUtc": timestamp(registration.created),
+        "createdDateTimeUtc": format_timestamp(registration.created),
     }
     if registration.status == "assigned":
         state |= {"assignedHub": registration.hub, "deviceId": registration.device_id}
@@ -259,14 +262,20 @@ def registration_state(registration: Registration) -> dict[str, Any]:
         state["substatus"] = registration.substatus
     if registration.error_code is not None:
         state |= {"errorCode": registration.error_code, "errorMessage": registration.error_message}
-    state |= {"lastUpdatedDateTimeUtc": timestamp(registration.updated), "etag": registration.etag}
+    state |= {"lastUpdatedDateTimeUtc": format_timestamp(registration.updated), "etag": registration.etag}
     if registration.answer_payload is not None and registration.status == "assigned":
         state["payload"] = registration.answer_payload
     return state
 
 
-def _answer(moment: str, reply: Reply, operation_id: str, status: str, state: dict[str, Any]) -> Answer:
+def _make_reply(
+    request: Register | Poll, reply: Reply, operation_id: str, status: str, state: dict[str, Any]
+) -> SendReply:
     body = encode_operation(OperationBody(operation_id, status, Table(state, "registrationState")))
     shown = ("assignedHub", "deviceId", "substatus", "errorCode", "errorMessage")
-    note = {"registrationStatus": status, **{key: state[key] for key in shown if key in state}}
-    return Answer(moment, reply, body, note)
+    noted = {"registrationStatus": status, **{key: state[key] for key in shown if key in state}}
+    return SendReply(_name_reply(request), reply, body, noted)
+
+
+def _name_reply(request: Register | Poll) -> str:
+    return "register-reply" if isinstance(request, Register) else "poll-reply"

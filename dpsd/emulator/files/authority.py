@@ -1,7 +1,7 @@
-"""A throw-away certificate authority: keys and certificates for servers and devices.
+"""Issues throw-away certificates and keys for servers and devices.
 
-Extensions are those that RFC 5280 asks for, so that verifiers that insist on them (OpenSSL's X509_STRICT, the default
-of Python 3.13) take them.
+The certificates have the extensions that RFC 5280 asks for, as strict verifiers insist on them (OpenSSL's X509_STRICT,
+the default of Python 3.13).
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ class Issued(NamedTuple):
         return f"Issued({self.certificate.subject.rfc4514_string()})"
 
     def pem(self) -> str:
+        """Return the certificate in PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def key_pem(self) -> str:
+        """Return the private key in PEM (PKCS #8), without a password."""
         encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         return self.key.private_bytes(encoding, form, serialization.NoEncryption()).decode()
 
 
 class Validity(NamedTuple):
-    """Both ends of a certificate's life, relative to now."""
+    """When a certificate begins and ends to be valid, relative to now."""
 
     begin: timedelta = -DAY
     end: timedelta = 10 * YEAR
@@ -52,7 +54,7 @@ NOT_YET = Validity(DAY, 2 * DAY)
 
 
 def make_key(kind: str = "ec") -> PrivateKey:
-    """Make a key: `ec` is P-256, `rsa` 2048 bits."""
+    """Make a private key. kind: `ec` for P-256, `rsa` for 2048 bits."""
     return rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
 
 
@@ -78,7 +80,7 @@ def issue_server(names: Iterable[str], issuer: Issued, validity: Validity = LAST
 
 
 def load(certificate_pem: str, key_pem: str) -> Issued:
-    """Read back what `pem` and `key_pem` wrote; raises ValueError."""
+    """Parse a certificate and its private key from PEM; raises ValueError."""
     key = serialization.load_pem_private_key(key_pem.encode(), None)
     if not isinstance(key, PrivateKey):
         raise ValueError("neither an EC nor an RSA key")
@@ -107,25 +109,25 @@ def _issue(
         .not_valid_before(now + validity.begin)
         .not_valid_after(now + validity.end)
     )
-    for extension, critical in _extensions(key, signer, ca, names, usage):
+    for extension, critical in _make_extensions(key, signer, ca, names, usage):
         builder = builder.add_extension(extension, critical)
     return Issued(builder.sign(signer, hashes.SHA256()), key)
 
 
-def _extensions(
+def _make_extensions(
     key: PrivateKey, signer: PrivateKey, ca: bool, names: Iterable[str], usage: x509.ObjectIdentifier | None
 ) -> Iterable[tuple[x509.ExtensionType, bool]]:
     yield x509.BasicConstraints(ca=ca, path_length=None), True
     yield x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False
     yield x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False
-    yield _key_usage(ca), True
+    yield _make_key_usage(ca), True
     if usage:
         yield x509.ExtendedKeyUsage([usage]), False
-    if alternatives := [_general_name(name) for name in names]:
+    if alternatives := [_make_general_name(name) for name in names]:
         yield x509.SubjectAlternativeName(alternatives), False
 
 
-def _key_usage(ca: bool) -> x509.KeyUsage:
+def _make_key_usage(ca: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not ca,
         key_cert_sign=ca,
@@ -139,7 +141,7 @@ def _key_usage(ca: bool) -> x509.KeyUsage:
     )
 
 
-def _general_name(name: str) -> x509.GeneralName:
+def _make_general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

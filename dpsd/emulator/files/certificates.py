@@ -1,4 +1,4 @@
-"""What the services look at in a device's X.509 certificates. Pure; time comes in."""
+"""Reads what the services look at in a device's X.509 certificates. Pure: `now` is seconds since 1970."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _UNREADABLE = (
     *(x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
 )
 CHAIN_LIMIT = 10
-"""Certificates followed upwards at most; real chains have two or three."""
+"""Certificates that are followed upwards at most; real chains have two or three."""
 
 
-def common_name(certificate: x509.Certificate) -> str:
-    """Return the subject's only CN, empty when it has none, several, or cannot be read."""
+def read_common_name(certificate: x509.Certificate) -> str:
+    """Return the subject's CN; empty when it has none or several, or cannot be read."""
     try:
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except _UNREADABLE:
@@ -27,14 +27,14 @@ def common_name(certificate: x509.Certificate) -> str:
     return str(names[0].value) if len(names) == 1 else ""
 
 
-def thumbprints(certificate: x509.Certificate) -> frozenset[str]:
+def get_thumbprints(certificate: x509.Certificate) -> frozenset[str]:
     """Return the SHA-1 and SHA-256 thumbprints in upper-case hexadecimal; a hub takes either."""
     algorithms = (hashes.SHA1(), hashes.SHA256())
     return frozenset(certificate.fingerprint(algorithm).hex().upper() for algorithm in algorithms)
 
 
 def is_in_dates(certificate: x509.Certificate, now: float) -> bool:
-    """Tell whether `now` is between the two dates; not where a date is none, such as one in year 0."""
+    """Tell whether `now` is between the two dates; a date that does not exist, such as one in year 0, is never."""
     moment = datetime.fromtimestamp(now, timezone.utc)
     try:
         return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
@@ -51,13 +51,13 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
         return False
 
 
-def climb(
+def follow_chain(
     chain: Sequence[x509.Certificate], enrolled: Callable[[x509.Certificate], bool], now: float
 ) -> x509.Certificate | None:
-    """Follow `chain` from its leaf upwards and return the certificate whose issuer is the first that is enrolled.
+    """Follow `chain` from its leaf upwards, and return the first certificate that an enrolled one has issued, or None.
 
-    enrolled: tells whether an enrolled certificate issued the one given. Presented certificates may stand in any order
-    after the leaf; each one followed must be in its dates and an authority. None when the chain ends before.
+    enrolled: tells whether an enrolled certificate issued the one that it is given. The certificates after the leaf may
+    stand in any order; those that are followed must be valid `now`, and all but the leaf authorities.
     """
     current, others = chain[0], list(chain[1:])
     for _ in range(CHAIN_LIMIT):

@@ -1,7 +1,8 @@
-"""What an IoT Hub answers: one `HubConversation` per connection. Pure; time comes in.
+"""What an IoT Hub answers: each connection has a `HubConversation`. Pure: `now`, in seconds since 1970, is handed in.
 
-Sources: the fact sheet's section 6. A hub decides at CONNECT, keeps one connection per device, never fails a
-subscription by SUBACK but hangs up, and ends a connection when its token expires.
+Sources: Microsoft's page on IoT Hub over MQTT, and traces of the real service ("seen live"). A hub decides at CONNECT,
+keeps one connection for each device, hangs up on a subscription that it does not allow, where others would send a
+SUBACK that says so, and ends a connection when its token expires.
 """
 
 from __future__ import annotations
@@ -10,11 +11,19 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from cryptography import x509
+
+from dpsd.emulator.actions import Action, SendMessage, WriteLog
 from dpsd.emulator.dps.attestation import Credential
-from dpsd.emulator.dps.steps import ACCEPTED, NOT_AUTHORIZED, Event, Message, Step
-from dpsd.emulator.files.certificates import climb, common_name, is_in_dates, is_issued_by, thumbprints
-from dpsd.emulator.wire.packets import Connect, Will
-from dpsd.emulator.world import Authorities, Device, Hub, Keys, Telemetry, Thumbprints, World
+from dpsd.emulator.files.certificates import (
+    follow_chain,
+    get_thumbprints,
+    is_in_dates,
+    is_issued_by,
+    read_common_name,
+)
+from dpsd.emulator.wire.packets import ACCEPTED, NOT_AUTHORIZED, Connect, Will
+from dpsd.emulator.world import Authorities, Hub, HubDevice, Keys, Telemetry, Thumbprints, World
 from dpsd.errors import ProtocolError
 from dpsd.protocol import hub as hub_topics
 from dpsd.protocol.login import HubLogin
@@ -28,16 +37,19 @@ METHODS_FILTER = "$iothub/methods/POST/#"
 
 
 class HubConversation:
-    """One device's connection to its hub. kick: ends this connection."""
+    """One device's connection to its hub. disconnect: ends this connection.
+
+    deadline: when it must end, or None. granted: QoS by subscribed filter.
+    """
 
     service = "hub"
 
-    def __init__(self, world: World, login: HubLogin, credential: Credential, kick: Callable[[], None]) -> None:
+    def __init__(self, world: World, login: HubLogin, credential: Credential, disconnect: Callable[[], None]) -> None:
         self._world = world
         self._login = login
         self._credential = credential
-        self._kick = kick
-        self._device: Device | None = None
+        self._disconnect = disconnect
+        self._device: HubDevice | None = None
         self._will: Will | None = None
         self.name = login.client_id()
         self.deadline: float | None = None
@@ -45,60 +57,63 @@ class HubConversation:
         self.session_present = False
 
     def connect(self, connect: Connect, now: float) -> int:
-        """Return the CONNACK code; an older connection of the device ends."""
+        """Return the CONNACK code; an older connection of the device is ended."""
         hub = self._world.find_hub(self._login.hub)
         device = hub.devices.get(self._login.device_id) if hub else None
         if hub is None or device is None or not device.enabled or self._login.module_id is not None:
             return NOT_AUTHORIZED
         if connect.client_id != self.name or not self._is_authentic(hub, device, now):
             return NOT_AUTHORIZED
-        if device.kick:
-            device.kick()
-        self._begin(device, connect)
+        if device.disconnect:
+            device.disconnect()
+        self._open_session(device, connect)
         return ACCEPTED
 
-    def _begin(self, device: Device, connect: Connect) -> None:
-        """Session-present is 1 for CleanSession 0 even the first time: seen live."""
-        device.kick = self._kick
+    def _open_session(self, device: HubDevice, connect: Connect) -> None:
+        device.disconnect = self._disconnect
+        # Session-present is 1 with CleanSession 0, even the first time: seen live.
         self.session_present = not connect.clean_session
         self.granted = {} if connect.clean_session or device.session is None else device.session
         device.session = None if connect.clean_session else self.granted
         self._device, self._will = device, connect.will
 
-    def _is_authentic(self, hub: Hub, device: Device, now: float) -> bool:
+    def _is_authentic(self, hub: Hub, device: HubDevice, now: float) -> bool:
         authentication, chain = device.authentication, self._credential.chain
         if isinstance(authentication, Keys):
-            return self._has_token(hub, authentication, now)
+            return self._is_valid_token(hub, authentication, now)
         if self._credential.password or not chain or not is_in_dates(chain[0], now):
             return False
         if isinstance(authentication, Thumbprints):
-            return bool(thumbprints(chain[0]) & authentication.values)
-        return common_name(chain[0]) == device.device_id and self._is_below(authentication, now)
+            return bool(get_thumbprints(chain[0]) & authentication.values)
+        return read_common_name(chain[0]) == device.device_id and self._is_issued_below(authentication, now)
 
-    def _is_below(self, authorities: Authorities, now: float) -> bool:
+    def _is_issued_below(self, authorities: Authorities, now: float) -> bool:
         issuers = [one for one in authorities.certificates if is_in_dates(one, now)]
-        below = climb(self._credential.chain, lambda one: any(is_issued_by(one, issuer) for issuer in issuers), now)
-        return below is not None
 
-    def _has_token(self, hub: Hub, keys: Keys, now: float) -> bool:
-        """Check the token, and end the connection when it expires."""
+        def is_below(certificate: x509.Certificate) -> bool:
+            return any(is_issued_by(certificate, issuer) for issuer in issuers)
+
+        return follow_chain(self._credential.chain, is_below, now) is not None
+
+    def _is_valid_token(self, hub: Hub, keys: Keys, now: float) -> bool:
+        """Tell whether the password is a token that one of the keys signed; sets the deadline to its expiry."""
         try:
             token = parse_token(self._credential.password.reveal().decode())
         except (ProtocolError, UnicodeDecodeError):
             return False
-        drift = self._world.switches.number("clock-drift")
+        drift = self._world.switches.get_number("clock-drift")
         signed = any(verify_token(token, key.reveal()) for key in (keys.primary, keys.secondary))
-        if not signed or token.expiry + drift <= now or not self._is_for(token, hub):
+        if not signed or token.expiry + drift <= now or not self._is_token_for(token, hub):
             return False
         self.deadline = token.expiry if token.expiry > now else token.expiry + drift
         return True
 
-    def _is_for(self, token: Token, hub: Hub) -> bool:
+    def _is_token_for(self, token: Token, hub: Hub) -> bool:
         host, _, rest = token.decode_resource().partition("/")
         return self._world.find_hub(host) is hub and make_hub_resource("", self._login.device_id) == f"/{rest}"
 
     def subscribe(self, filters: tuple[tuple[str, int], ...]) -> list[int] | None:
-        """Grant what a device may subscribe to, at QoS 1 at most; None where the hub would hang up."""
+        """Return the QoS granted to each filter, at most 1; None where the hub would hang up."""
         allowed = (
             *(hub_topics.TWIN_REPLY_FILTER, DESIRED_FILTER, METHODS_FILTER),
             f"devices/{self._login.device_id}/messages/devicebound/#",
@@ -106,84 +121,86 @@ class HubConversation:
         if any(name not in allowed for name, _ in filters):
             return None
         self.granted.update((name, min(qos, 1)) for name, qos in filters)
-        if len(self.granted) > SUBSCRIPTION_LIMIT and self._world.switches.word("sixth-subscription") == "close":
+        if len(self.granted) > SUBSCRIPTION_LIMIT and self._world.switches.get_word("sixth-subscription") == "close":
             return None
         return [min(qos, 1) for _, qos in filters]
 
     def unsubscribe(self, filters: tuple[str, ...]) -> None:
+        """Take back what was granted."""
         for name in filters:
             self.granted.pop(name, None)
 
-    def moment(self, topic: str) -> str:
-        """Name the request for the fault list; raises ProtocolError."""
+    def name_moment(self, topic: str) -> str:
+        """Return the moment of a message or request to `topic`; raises ProtocolError for any other topic."""
         return "telemetry" if isinstance(hub_topics.parse_request_topic(topic), hub_topics.Telemetry) else "twin"
 
-    def publish(self, topic: str, body: bytes, retain: bool, now: float) -> list[Step]:
-        """Take a message or answer a twin request; raises ProtocolError where the hub would hang up."""
+    def publish(self, topic: str, body: bytes, retain: bool, now: float) -> list[Action]:
+        """Keep a message, or answer a twin request; raises ProtocolError where the hub would hang up."""
         request = hub_topics.parse_request_topic(topic)
         assert self._device is not None
         if isinstance(request, hub_topics.Telemetry):
-            return [*self._telemetry(self._device, request, body, {"mqtt-retain": "true"} if retain else {}, now)]
+            marks = {"mqtt-retain": "true"} if retain else {}
+            return [*self._handle_telemetry(self._device, request, body, marks, now)]
         if isinstance(request, hub_topics.TwinGet):
-            return self._twin(self._device, request)
-        return self._report(self._device, request, body)
+            return self._handle_twin_get(self._device, request)
+        return self._handle_twin_patch(self._device, request, body)
 
-    def _telemetry(
-        self, device: Device, request: hub_topics.Telemetry, body: bytes, marks: dict[str, str], now: float
-    ) -> list[Event]:
+    def _handle_telemetry(
+        self, device: HubDevice, request: hub_topics.Telemetry, body: bytes, marks: dict[str, str], now: float
+    ) -> list[WriteLog]:
         if request.device_id != self._login.device_id or request.module_id is not None:
             raise ProtocolError("a message in another device's name")
         if len(body) > hub_topics.MESSAGE_LIMIT:
             raise ProtocolError("a message larger than a hub takes")
         device.messages.append(Telemetry(now, {**request.properties, **marks}, body))
         shown = {"hub": self._login.hub, "bytes": len(body), "body": body.decode("utf-8", "backslashreplace")}
-        return [Event("message", shown)]
+        return [WriteLog("message", shown)]
 
-    def _twin(self, device: Device, request: hub_topics.TwinGet) -> list[Step]:
+    def _handle_twin_get(self, device: HubDevice, request: hub_topics.TwinGet) -> list[Action]:
         if not self._login.api_version:
-            return self._reply(request.request_id, 400, b"")
+            return self._reply_twin(request.request_id, 400, b"")
         twin = {"desired": device.desired.as_json(), "reported": device.reported.as_json()}
-        return self._reply(request.request_id, 200, _json(twin))
+        return self._reply_twin(request.request_id, 200, _encode_json(twin))
 
-    def _report(self, device: Device, request: hub_topics.TwinPatch, body: bytes) -> list[Step]:
+    def _handle_twin_patch(self, device: HubDevice, request: hub_topics.TwinPatch, body: bytes) -> list[Action]:
         try:
             changes = parse_object(body, "reported").values
-            patched = _patched(device.reported.properties, changes, TWIN_DEPTH_LIMIT)
+            patched = _merge_twin(device.reported.properties, changes, TWIN_DEPTH_LIMIT)
         except ShapeError:
-            return self._reply(request.request_id, 400, b"")
+            return self._reply_twin(request.request_id, 400, b"")
         if not self._login.api_version:
-            return self._reply(request.request_id, 400, b"")
+            return self._reply_twin(request.request_id, 400, b"")
         device.reported.properties = patched
         device.reported.version += 1
-        return self._reply(request.request_id, 204, b"", device.reported.version)
+        return self._reply_twin(request.request_id, 204, b"", device.reported.version)
 
-    def _reply(self, request_id: str | None, status: int, body: bytes, version: int | None = None) -> list[Step]:
-        """Answer, unless the request had no `$rid`: then a hub says nothing."""
+    def _reply_twin(self, request_id: str | None, status: int, body: bytes, version: int | None = None) -> list[Action]:
+        """Answer a twin request; a hub does not answer one without `$rid`."""
         if request_id is None:
             return []
         topic = hub_topics.encode_twin_reply_topic(hub_topics.TwinReply(status, request_id, version))
-        return [Message("twin-reply", hub_topics.TWIN_REPLY_FILTER, topic, body)]
+        return [SendMessage("twin-reply", hub_topics.TWIN_REPLY_FILTER, topic, body)]
 
-    def closed(self, graceful: bool, now: float) -> list[Event]:
-        """The connection ended; without DISCONNECT a Will becomes a message."""
+    def close(self, graceful: bool, now: float) -> list[WriteLog]:
+        """End the conversation. graceful: the client sent DISCONNECT; otherwise its Will becomes a message."""
         device, will = self._device, self._will
         if device is None:
             return []
-        if device.kick is self._kick:
-            device.kick = None
+        if device.disconnect is self._disconnect:
+            device.disconnect = None
         if graceful or will is None:
             return []
         try:
             request = hub_topics.parse_request_topic(will.topic)
             if isinstance(request, hub_topics.Telemetry):
-                return self._telemetry(device, request, will.body, {"iothub-MessageType": "Will"}, now)
+                return self._handle_telemetry(device, request, will.body, {"iothub-MessageType": "Will"}, now)
         except ProtocolError:
             pass  # A Will to any other topic is not delivered.
         return []
 
 
-def _patched(before: dict[str, Any], changes: Any, depth: int) -> dict[str, Any]:
-    """Merge as twins do: objects by key, null deletes; raises ShapeError when they are nested too deep."""
+def _merge_twin(before: dict[str, Any], changes: Any, depth: int) -> dict[str, Any]:
+    """Merge changes as twins do: objects key by key, null deletes; raises ShapeError for objects nested too deep."""
     if depth == 0:
         raise ShapeError("reported: is nested too deep")
     after = dict(before)
@@ -192,11 +209,11 @@ def _patched(before: dict[str, Any], changes: Any, depth: int) -> dict[str, Any]
             after.pop(key, None)
         elif isinstance(value, dict):
             old = after.get(key)
-            after[key] = _patched(old if isinstance(old, dict) else {}, value, depth - 1)
+            after[key] = _merge_twin(old if isinstance(old, dict) else {}, value, depth - 1)
         else:
             after[key] = value
     return after
 
 
-def _json(value: object) -> bytes:
+def _encode_json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()

@@ -1,10 +1,10 @@
 """TLS on the server's side, over an asyncio TCP stream.
 
-Like the real service, it asks for a client certificate, goes on without one, and takes any: who the device is gets
-decided at MQTT level. The standard library's ssl ends the handshake on a certificate it cannot verify, so OpenSSL is
-driven through pyOpenSSL with memory buffers.
+Like the real service, it asks for a client certificate, and takes any or none: MQTT decides who the device is. The
+standard library's ssl ends the handshake on a certificate that it cannot verify, so this drives OpenSSL through
+pyOpenSSL, with memory buffers.
 
-Source of versions and suites: Microsoft's "TLS support in DPS" page: TLS 1.2, eight ECDHE suites.
+Source of versions and suites: Microsoft's page "TLS support in DPS": TLS 1.2, eight ECDHE suites.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ SUITES = ":".join(
     for bits, mode in ((256, "GCM-SHA384"), (128, "GCM-SHA256"), (256, "SHA384"), (128, "SHA256"))
 )
 OLD_SUITES = "ECDHE+AES:@SECLEVEL=0"
-"""OpenSSL 3 and later speak TLS 1.0 and 1.1 at security level 0 only. TLS 1.3 has suites of its own."""
+"""For TLS 1.0 and 1.1, which OpenSSL 3 and later speak at security level 0 only. TLS 1.3 has suites of its own."""
 CHUNK = 64 * 1024
-
-
+"""Bytes that are moved at once."""
 VERSIONS = {
     "1.0": SSL.TLS1_VERSION,
     "1.1": SSL.TLS1_1_VERSION,
@@ -37,8 +36,8 @@ VERSIONS = {
 class Offer(NamedTuple):
     """What the server offers in the handshake.
 
-    certificate: its own, by name. version: the only one it speaks. trust: `any` client certificate or none at all is
-    taken; `none` is, and one is asked for.
+    certificate: the name of its own. version: the only one that it speaks. trust: `any` takes every client, whatever
+    its certificate; `none` refuses every client.
     """
 
     certificate: str = "valid"
@@ -47,7 +46,7 @@ class Offer(NamedTuple):
 
 
 class TlsError(ConnectionError):
-    """The handshake or the record layer failed; the message is OpenSSL's reason."""
+    """The handshake or a record failed; the message is OpenSSL's reason."""
 
 
 def open_context(certificate_file: str, key_file: str, offer: Offer) -> SSL.Context:
@@ -78,7 +77,7 @@ class TlsStream:
         self._tls.set_accept_state()
 
     async def open(self) -> None:
-        """Shake hands; raises TlsError, or ConnectionError when the peer goes away."""
+        """Do the handshake; raises TlsError, or ConnectionError when the peer goes away."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -86,14 +85,14 @@ class TlsStream:
                 return
             except SSL.WantReadError:
                 await self._flush()
-                if not await self._fill():
+                if not await self._receive_bytes():
                     raise TlsError("the peer left in the handshake") from None
             except SSL.Error as error:
                 await self._flush()
-                raise TlsError(_reason(error)) from None
+                raise TlsError(_describe(error)) from None
 
-    def peer_chain(self) -> tuple[x509.Certificate, ...]:
-        """Return what the client presented, leaf first; empty when it presented nothing. Raises TlsError."""
+    def read_peer_chain(self) -> tuple[x509.Certificate, ...]:
+        """Return the client's certificates, its own first; none when it sent none. Raises TlsError."""
         leaf = self._tls.get_peer_certificate()
         if leaf is None:
             return ()
@@ -104,57 +103,57 @@ class TlsStream:
             raise TlsError("a client certificate that cannot be read") from None
 
     async def read(self) -> bytes:
-        """Return the next bytes, empty at the end; raises ConnectionError."""
+        """Return the next bytes, or none at the end; raises ConnectionError."""
         while True:
             try:
                 return self._tls.recv(CHUNK)
             except SSL.WantReadError:
                 await self._flush()
-                if not await self._fill():
+                if not await self._receive_bytes():
                     return b""
             except SSL.ZeroReturnError:
                 return b""
             except SSL.Error as error:
-                raise TlsError(_reason(error)) from None
+                raise TlsError(_describe(error)) from None
 
     async def write(self, data: bytes) -> None:
         """Send all of `data`; raises ConnectionError."""
-        self.put(data)
+        self.queue(data)
         await self._writer.drain()
 
-    def put(self, data: bytes) -> None:
-        """Hand all of `data` to the transport without waiting until it is gone; raises TlsError."""
+    def queue(self, data: bytes) -> None:
+        """Encrypt all of `data` and give it to the transport, which sends it later; raises TlsError."""
         view = memoryview(data)
         while view:
             try:
                 view = view[self._tls.send(view[:CHUNK]) :]
             except SSL.Error as error:
-                raise TlsError(_reason(error)) from None
-            self._hand_over()
+                raise TlsError(_describe(error)) from None
+            self._queue_records()
 
     def close(self) -> None:
-        """End TLS and TCP as a server does that means it."""
+        """End TLS, then TCP."""
         with suppress(SSL.Error):  # Raised where no handshake was finished.
             self._tls.shutdown()
-        self._hand_over()
+        self._queue_records()
         self._writer.close()
 
     async def _flush(self) -> None:
-        self._hand_over()
+        self._queue_records()
         await self._writer.drain()
 
-    def _hand_over(self) -> None:
+    def _queue_records(self) -> None:
         with suppress(SSL.WantReadError):
             while True:
                 self._writer.write(self._tls.bio_read(CHUNK))
 
-    async def _fill(self) -> bool:
+    async def _receive_bytes(self) -> bool:
         data = await self._reader.read(CHUNK)
         if data:
             self._tls.bio_write(data)
         return bool(data)
 
 
-def _reason(error: SSL.Error) -> str:
+def _describe(error: SSL.Error) -> str:
     queue = error.args[0] if error.args else ()
     return str(queue[0][2]) if queue and isinstance(queue, list) else type(error).__name__

@@ -1,7 +1,7 @@
 """MQTT in WebSocket frames, over a TLS stream.
 
-Source: Microsoft's DPS and IoT Hub MQTT pages (path, subprotocol); SDKs write the subprotocol in either case, so it is
-compared without case and echoed as it came. A query (`?iothub-no-client-cert=true`) is allowed.
+Source of path and subprotocol: Microsoft's pages on DPS and IoT Hub over MQTT. SDKs write the subprotocol in upper or
+lower case: any is taken, and repeated as it came. A query (`?iothub-no-client-cert=true`) is allowed.
 """
 
 from __future__ import annotations
@@ -20,47 +20,49 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from dpsd.emulator.wire.packets import PACKET_LIMIT
+from dpsd.emulator.wire.parsing import PACKET_LIMIT
 from dpsd.emulator.wire.tls import TlsStream
 
 PATH = "/$iothub/websocket"
 _DATA = (Opcode.BINARY, Opcode.CONT)
 
-# websockets logs frames, so passwords, when someone turns debugging on.
-_silent = logging.Logger("dpsd.emulator.wire.websocket", logging.CRITICAL + 1)
+# With debugging on, websockets logs frames, and with them passwords.
+_SILENT = logging.Logger("dpsd.emulator.wire.websocket", logging.CRITICAL + 1)
 
 
 class WebSocketStream:
-    """Reads and writes MQTT's bytes as `TlsStream` does; frames and packets need not coincide."""
+    """Reads and writes bytes as `TlsStream` does, in binary frames; a frame need not hold one whole packet."""
 
     def __init__(self, stream: TlsStream) -> None:
         self._stream = stream
-        self._protocol = ServerProtocol(select_subprotocol=_selected, max_size=PACKET_LIMIT + 5, logger=_silent)
-        self._said_close = False
+        self._protocol = ServerProtocol(
+            select_subprotocol=_select_subprotocol, max_size=PACKET_LIMIT + 5, logger=_SILENT
+        )
+        self._close_sent = False
 
-    async def request(self) -> Request:
-        """Return the request that opens the connection; raises ConnectionError."""
+    async def read_request(self) -> Request:
+        """Return the HTTP request that comes first; raises ConnectionError."""
         while not (events := await self._receive()):
             pass
         assert isinstance(events[0], Request)
         return events[0]
 
-    def answer(self, request: Request, changes: Mapping[str, Any]) -> bytes:
-        """Return the answer, which the caller sends. changes: the `status`, `headers` and `body` of another one."""
+    def make_response(self, request: Request, changes: Mapping[str, Any]) -> bytes:
+        """Return the bytes of the response. changes: its `status`, `headers` and `body` where they are to be others."""
         response = self._protocol.accept(request)
         if unquote(request.path).partition("?")[0] != PATH:
             response = self._protocol.reject(404, "no such path\n")
         if changes and changes["status"] != 101:
             response = self._protocol.reject(404, changes.get("body", ""))
-        self._protocol.send_response(_changed(response, changes))
+        self._protocol.send_response(_change_response(response, changes))
         return b"".join(self._protocol.data_to_send())
 
     def is_open(self) -> bool:
-        """Tell whether the answer was an upgrade."""
+        """Tell whether the response was an upgrade."""
         return self._protocol.state is OPEN
 
     async def read(self) -> bytes:
-        """Return the next frames' data, empty at the end; raises ConnectionError."""
+        """Return the data of the next frames, or none at the end; raises ConnectionError."""
         while self._protocol.state is OPEN:
             frames = [event for event in await self._receive() if isinstance(event, Frame)]
             if any(frame.opcode is Opcode.TEXT for frame in frames):
@@ -86,15 +88,16 @@ class WebSocketStream:
             await self._flush()
 
     async def write_frame(self, opcode: int, data: bytes) -> None:
-        """Send a frame of at most 125 bytes, right or wrong; raises ConnectionError."""
-        self._said_close |= opcode == Opcode.CLOSE
+        """Send a frame with any opcode, allowed here or not, and at most 125 bytes; raises ConnectionError."""
+        self._close_sent |= opcode == Opcode.CLOSE
         await self._stream.write(bytes([0x80 | opcode, len(data)]) + data)
 
     def close(self) -> None:
-        if self._protocol.state is OPEN and not self._said_close:
+        """End WebSocket, TLS and TCP."""
+        if self._protocol.state is OPEN and not self._close_sent:
             self._protocol.send_close(1000)
             with suppress(ConnectionError):
-                self._stream.put(b"".join(self._protocol.data_to_send()))
+                self._stream.queue(b"".join(self._protocol.data_to_send()))
         self._stream.close()
 
     async def _receive(self) -> Sequence[object]:
@@ -114,17 +117,17 @@ class WebSocketStream:
                 await self._stream.write(data)
 
 
-def _selected(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol:
+def _select_subprotocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol:
     for name in offered:
         if name.lower() == "mqtt":
             return name
     raise NegotiationError("the subprotocol is mqtt")
 
 
-def _changed(response: Response, changes: Mapping[str, Any]) -> Response:
+def _change_response(response: Response, changes: Mapping[str, Any]) -> Response:
     if changes:
         response.status_code = changes["status"]
-        response.reason_phrase = _phrase(response.status_code)
+        response.reason_phrase = _find_phrase(response.status_code)
     for name, value in changes.get("headers", {}).items():
         if name in response.headers:
             del response.headers[name]
@@ -133,7 +136,7 @@ def _changed(response: Response, changes: Mapping[str, Any]) -> Response:
     return response
 
 
-def _phrase(status: int) -> str:
+def _find_phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:

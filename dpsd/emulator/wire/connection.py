@@ -1,6 +1,6 @@
-"""A connection's wire: TLS, perhaps WebSocket, and MQTT packets on it. What goes wrong on purpose goes wrong here.
+"""A client's connection: TLS, perhaps WebSocket, and MQTT packets on it. Faults happen here, and nowhere else.
 
-`arrive` is called for everything that comes in and `send` for everything that goes out: no other place acts on faults.
+`apply_fault` is called for everything that comes in, and `send` for everything that goes out.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from dpsd.emulator.events import EventLog
-from dpsd.emulator.wire import spoil
-from dpsd.emulator.wire.deeds import ALERTS, FRAMES
-from dpsd.emulator.wire.faults import Fault, Faults, Moment
-from dpsd.emulator.wire.packets import ClientPacket, Framing, ServerPacket, encode_packet
+from dpsd.emulator.wire import alterations
+from dpsd.emulator.wire.encoding import encode_packet
+from dpsd.emulator.wire.faults import ALERTS, FRAMES
+from dpsd.emulator.wire.moments import Fault, Faults, Moment
+from dpsd.emulator.wire.packets import ClientPacket, ServerPacket
+from dpsd.emulator.wire.parsing import Framing
 from dpsd.emulator.wire.tls import CHUNK, Offer, TlsStream
 from dpsd.emulator.wire.websocket import WebSocketStream
 
 OPENING_SECONDS = 30.0
-"""For the handshakes of TLS and WebSocket, and then for CONNECT."""
+"""A client has this long for the handshakes of TLS and WebSocket, and then as long for CONNECT."""
 ENDINGS = ("drop", "reset", "hang-up")
-"""Deeds that end the connection, and how: without a word of TLS, by RST, in order."""
+"""How a connection may end: TCP without an end of TLS, by RST, or both in order. Faults have the same names."""
 _NO_LINGERING = struct.pack("ii", 1, 0)
 _FATAL_ALERT = b"\x15\x03\x03\x00\x02\x02"
-"""A TLS 1.2 record with an alert of two bytes, its level; the alert's code follows."""
+"""The beginning of a TLS 1.2 record with a fatal alert; the alert's code is missing."""
 
 
 class Ended(Exception):  # noqa: N818 - most ends are no error
-    """The connection is to end. how: one of ENDINGS; graceful: the client said so."""
+    """The connection must end now. how: one of ENDINGS. graceful: the client sent DISCONNECT."""
 
     def __init__(self, reason: str, *, how: str = "hang-up", graceful: bool = False) -> None:
         super().__init__(reason)
@@ -40,8 +42,8 @@ class Ended(Exception):  # noqa: N818 - most ends are no error
         self.graceful = graceful
 
 
-class Wire:
-    """One TCP connection. client and service narrow down the faults and mark the log, once they are known."""
+class Connection:
+    """One TCP connection. Faults and log lines are for its client and service, once these are known."""
 
     def __init__(
         self,
@@ -63,31 +65,35 @@ class Wire:
         self._stream: TlsStream | WebSocketStream | None = None
         self._framing = Framing()
         self._silent = False
-        self._held = b""
+        self._kept = b""
 
     async def open(self, context: Callable[[Offer], SSL.Context]) -> None:
-        """Shake hands as the server whose context is due; raises Ended, OSError, TimeoutError."""
-        offer = await self._accept()
+        """Do the handshakes of TLS and WebSocket; raises Ended, OSError, TimeoutError.
+
+        context: returns the TLS context for what is to be offered.
+        """
+        offer = await self._choose_offer()
         await asyncio.wait_for(self._shake_hands(context(offer)), OPENING_SECONDS)
 
-    async def _accept(self) -> Offer:
-        """Return what to offer in the TLS handshake."""
-        fault = self.take("accept")
+    async def _choose_offer(self) -> Offer:
+        """Apply the fault of `accept`, and return what to offer in the TLS handshake."""
+        fault = self.take_fault("accept")
         if fault and fault.do == "certificate":
             return Offer(certificate=fault.details.string("which"))
         if fault and fault.do == "tls":
             return Offer(version=fault.details.string("version"), trust=fault.details.values.get("trust", "any"))
         if fault and fault.do == "alert":
-            await self._alert(ALERTS[fault.details.string("which")])
+            await self._send_alert(ALERTS[fault.details.string("which")])
         if fault and fault.do == "silence":
             while await self._reader.read(CHUNK):
                 pass
             raise Ended("the client gave up", how="drop")
-        await self._suffer(fault)
+        await self._apply(fault)
         return Offer()
 
-    async def _alert(self, code: int) -> None:
-        """Answer the record with the client's hello, once all of it is here: unread bytes would become a reset."""
+    async def _send_alert(self, code: int) -> None:
+        """Answer the client's hello by an alert; raises Ended."""
+        # The whole record is read first: with unread bytes TCP would send a reset in place of the alert.
         try:
             header = await asyncio.wait_for(self._reader.readexactly(5), OPENING_SECONDS)
             await asyncio.wait_for(self._reader.readexactly(struct.unpack("!H", header[3:])[0]), OPENING_SECONDS)
@@ -99,19 +105,19 @@ class Wire:
     async def _shake_hands(self, context: SSL.Context) -> None:
         tls = TlsStream(self._reader, self._writer, context)
         await tls.open()
-        self.chain = tls.peer_chain()
+        self.chain = tls.read_peer_chain()
         self._stream = tls
         if self.transport == "websocket":
             self._stream = await self._upgrade(tls)
 
     async def _upgrade(self, tls: TlsStream) -> WebSocketStream:
-        """Answer HTTP's upgrade; raises Ended when the answer is none."""
+        """Answer the HTTP request; raises Ended when it does not become a WebSocket."""
         websocket = WebSocketStream(tls)
-        request = await websocket.request()
-        await self.arrive("upgrade")
-        fault = self.take("upgrade-reply")
+        request = await websocket.read_request()
+        await self.apply_fault("upgrade")
+        fault = self.take_fault("upgrade-reply")
         changes = fault.details.values if fault and fault.do == "http" else {}
-        await self._emit(websocket.answer(request, changes), fault)
+        await self._send_bytes(websocket.make_response(request, changes), fault)
         if not websocket.is_open():
             raise Ended("no upgrade to MQTT over WebSocket")
         return websocket
@@ -124,22 +130,23 @@ class Wire:
             for packet in self._framing.packets():
                 yield packet
 
-    async def arrive(self, moment: str) -> None:
-        """Something came in: suffer the fault that is due."""
-        await self._suffer(self.take(moment))
+    async def apply_fault(self, moment: str) -> None:
+        """Apply the fault that is due when this comes in; raises Ended."""
+        await self._apply(self.take_fault(moment))
 
     async def send(self, packet: ServerPacket, fault: Fault | None) -> None:
-        """Send a packet, or what the fault makes of it."""
-        await self._emit(encode_packet(spoil.recoded(packet, fault) if fault else packet), fault)
+        """Send a packet as the fault alters it; raises Ended, OSError, and ProtocolError for one that is too long."""
+        await self._send_bytes(encode_packet(alterations.replace_code(packet, fault) if fault else packet), fault)
 
-    def take(self, moment: str) -> Fault | None:
-        """Return the fault that is due at this moment."""
+    def take_fault(self, moment: str) -> Fault | None:
+        """Return the fault that is due at this moment, or None; it is logged."""
         fault = self._faults.take(Moment(moment, self.client, self.service, self.transport))
         if fault:
             self.log("fault", on=moment, do=fault.do)
         return fault
 
     def log(self, event: str, **fields: object) -> None:
+        """Write a line with the connection's client and service to the event log."""
         self._log.write(event, client=self.client, service=self.service, **fields)
 
     def close(self, how: str = "hang-up") -> None:
@@ -156,8 +163,8 @@ class Wire:
             self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
         self._writer.transport.abort()
 
-    async def _suffer(self, fault: Fault | None) -> None:
-        """Do what a fault does to whatever comes in, and before whatever goes out."""
+    async def _apply(self, fault: Fault | None) -> None:
+        """Do what a fault does when something comes in, or before something goes out; raises Ended."""
         if fault is None:
             return
         if fault.do in ENDINGS:
@@ -167,32 +174,32 @@ class Wire:
         elif fault.do == "delay":
             await asyncio.sleep(float(fault.details.values["seconds"]))
         elif fault.do == "raw":
-            await self._write(spoil.raw(fault))
+            await self._write(alterations.make_raw_bytes(fault))
 
-    async def _emit(self, data: bytes, fault: Fault | None) -> None:
-        """Send what goes out, or what the fault makes of it."""
+    async def _send_bytes(self, data: bytes, fault: Fault | None) -> None:
+        """Send bytes as the fault alters them; raises Ended."""
         if fault is None:
             await self._write(data)
         elif fault.do in ("silence", "delay"):
-            await self._suffer(fault)
+            await self._apply(fault)
             await self._write(data)
         elif fault.do == "join":
-            self._held += data
+            self._kept += data
         elif fault.do in ("frame", "fragment"):
-            await self._emit_frames(data, fault)
+            await self._send_frames(data, fault)
         else:
-            for piece in spoil.pieces(data, fault):
+            for piece in alterations.split_bytes(data, fault):
                 await self._write(piece)
             if fault.do in (*ENDINGS, "cut"):
                 raise Ended(f"fault {fault.do}", how=fault.do if fault.do in ENDINGS else "drop")
 
-    async def _emit_frames(self, data: bytes, fault: Fault) -> None:
-        """Do what only WebSocket has; the row concerns no other connection."""
+    async def _send_frames(self, data: bytes, fault: Fault) -> None:
+        """Send bytes under a fault that only WebSocket can have; raises Ended."""
         assert isinstance(self._stream, WebSocketStream)
         if self._silent:
             return
         if fault.do == "fragment":
-            await self._stream.write_fragments(spoil.pieces(data, fault))
+            await self._stream.write_fragments(alterations.split_bytes(data, fault))
             return
         kind = fault.details.string("kind")
         await self._stream.write_frame(FRAMES[kind], bytes.fromhex(fault.details.optional_string("hex") or ""))
@@ -201,8 +208,8 @@ class Wire:
         await self._write(data)
 
     async def _write(self, data: bytes) -> None:
-        """Send bytes in one piece, after those that were kept for it."""
-        data, self._held = self._held + data, b""
+        """Send bytes, in one piece with those that `join` has kept."""
+        data, self._kept = self._kept + data, b""
         if self._silent or not data:
             return
         if self._stream is None:
