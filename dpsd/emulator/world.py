@@ -19,6 +19,7 @@ from cryptography import x509
 
 from dpsd.emulator.dps.enrollments import Enrollments
 from dpsd.emulator.switches import Switches
+from dpsd.protocol.hub import Bag
 from dpsd.secret import Secret
 
 MESSAGES_KEPT = 1000
@@ -55,7 +56,7 @@ class Telemetry:
     """A device-to-cloud message as the hub got it."""
 
     received: float
-    properties: dict[str, str]
+    properties: Bag
     body: bytes
 
 
