@@ -112,7 +112,7 @@ class Table:
 
 
 def parse_object(text: str | bytes, path: str = "") -> Table:
-    """Parse a JSON object. path: the object's name in errors. Any other text raises ShapeError, or its kind DepthError."""
+    """Parse a JSON object. path: the object's name in errors. Raises ShapeError, or its kind DepthError."""
     try:
         value = json.loads(text)
         deep = is_deeper(value, DEPTH_LIMIT)

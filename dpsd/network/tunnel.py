@@ -20,7 +20,7 @@ from dpsd.configuration.proxy import ENVIRONMENT, HTTP, PASSWORD_LIMIT, Proxy, p
 from dpsd.credentials.secret_file import load_secret
 from dpsd.errors import Problem, ProtocolError
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.protocol.websocket import parse_answer
+from dpsd.protocol.websocket import parse_upgrade_reply
 from dpsd.text import printable
 
 ANSWER_LIMIT = 20
@@ -76,7 +76,7 @@ def _use_http(connection: socket.socket, proxy: Proxy, password_file: str | None
     try:
         connection.sendall("\r\n".join((*lines, "", "")).encode())
         head, rest = _read_head(connection)
-        status = parse_answer(head).status
+        status = parse_upgrade_reply(head).status
     except OSError as error:
         raise _make_broken(proxy, endpoint, error) from None
     except ProtocolError as error:

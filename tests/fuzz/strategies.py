@@ -162,6 +162,8 @@ GRAMMARS: dict[str, list[Inputs]] = {
     "mqtt-bytes": [PACKETS.map(lambda data: OPENING + data), PACKETS],
     "websocket-bytes": [FRAMES],
     "emulator-packets": [PACKETS],
+    "hub-mqtt": [PACKETS],
+    "hub-exchange": [PACKETS.map(lambda data: OPENING + data)],
 }
 
 

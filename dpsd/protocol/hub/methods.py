@@ -54,8 +54,11 @@ def parse_method_answer(topic: str) -> MethodAnswer | None:
 
 
 def encode_payload(value: Any) -> bytes:
-    """Encode the payload of a call or an answer; None is the empty one."""
-    return b"" if value is None else json.dumps(value, separators=(",", ":")).encode()
+    """Encode the payload of a call or an answer; None is the empty one. Raises ValueError for what is no JSON value."""
+    try:
+        return b"" if value is None else json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, RecursionError) as error:
+        raise ValueError(type(error).__name__) from None
 
 
 def parse_payload(body: bytes) -> Any:
@@ -63,9 +66,14 @@ def parse_payload(body: bytes) -> Any:
     if not body.strip():
         return None
     try:
-        value = json.loads(body.decode())
+        value = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the payload is not JSON ({type(error).__name__})") from None
     if is_deeper(value, DEPTH_LIMIT):
         raise ProtocolError(f"the payload has more than {DEPTH_LIMIT} levels")
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    """Python reads NaN and Infinity, which are no JSON (RFC 8259, section 6)."""
+    raise ValueError(name)

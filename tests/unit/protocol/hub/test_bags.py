@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from dpsd.protocol.hub import Bag, encode_bag, parse_bag
 from tests.unit.examples import ANY_TEXT
-
-NAMES = st.text(min_size=1)
-BAGS = st.dictionaries(NAMES, st.none() | st.text())
+from tests.unit.protocol.hub.properties import BAGS
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,13 @@ def test_a_payload_is_json_or_empty(body: bytes, value: Any) -> None:
     assert parse_payload(body) == value
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000, b"[" * 65 + b"]" * 65])
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000, b"[" * 65 + b"]" * 65, b"NaN", b"[-Infinity]"])
 def test_a_payload_that_cannot_be_read_is_refused(body: bytes) -> None:
     with pytest.raises(ProtocolError, match="the payload "):
         parse_payload(body)
+
+
+@pytest.mark.parametrize("value", [float("nan"), b"bytes", {"a": {1}}])
+def test_a_payload_that_is_no_json_value_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError):
+        encode_payload(value)

@@ -25,7 +25,7 @@ from dpsd.protocol.hub import (
     parse_request_topic,
 )
 from tests.unit.examples import ANY_TEXT
-from tests.unit.protocol.hub.test_bags import BAGS, NAMES
+from tests.unit.protocol.hub.properties import BAGS, NAMES
 
 MODULES = st.none() | NAMES
 NUMBERS = st.integers(0, 2**50)
