@@ -170,6 +170,7 @@ PROBLEMS: dict[str, Kind] = {
     "dps-not-found": _refused("create an enrollment for this device, or check dps.id_scope"),
     "dps-bad-request": _refused("check the registration id and the payload against the enrollment"),
     "dps-disabled": _refused("enable the enrollment of this device, or retire the device"),
+    "dps-unassigned": _refused("see in the enrollment and its allocation policy why it gets no IoT Hub"),
     "dps-failed": _refused("check the enrollment's allocation policy and its linked IoT Hubs"),
     "dps-conflict": _service("wait; if it lasts, look for a second device with the same registration id"),
     "dps-assigning": _service("wait: DPS is still assigning an IoT Hub", EXIT_LATER),
@@ -179,10 +180,18 @@ PROBLEMS: dict[str, Kind] = {
     "dps-unavailable": _service("wait: the service reports an error of its own"),
     "dps-reply-invalid": _service("if it lasts, report it with the journal's lines"),
     "assignment-invalid": _refused("check the IoT Hub linked to the enrollment and the device id it sets"),
+    "assignment-mqtt5": _refused("link an IoT Hub of the classic profile, which speaks MQTT 3.1.1, to the enrollment"),
     "assignment-not-allowed": _refused("check hub.allow in the configuration and the enrollment's IoT Hubs"),
     # What the IoT Hub says about the device.
     "hub-refused": _refused("check the device in the hub; after hub.reprovision_after it registers again"),
     "hub-unavailable": _service("wait: the IoT Hub says it is unavailable"),
+    # What is said to the IoT Hub, and what it answers.
+    "hub-message-invalid": _local("correct what is to be sent"),
+    "hub-modules": _local("use the device's own identity, without a module"),
+    "hub-bad-request": _refused("check what was sent against the limits of IoT Hub"),
+    "hub-throttled": Kind(Retry.THROTTLED, EXIT_LATER, "wait: the IoT Hub limits how much is sent to it"),
+    "hub-no-answer": _network("try again; if it lasts, look whether the IoT Hub has troubles of its own"),
+    "hub-reply-invalid": _service("if it lasts, report it with the sentence"),
     # dpsd itself, and dpsctl.
     "state-unwritable": _network("check that the state directory's disk has room and is writable"),
     "state-locked": Kind(Retry.NETWORK, EXIT_LATER, "another dpsd or dpsctl holds the state directory: let it finish"),

@@ -231,7 +231,8 @@ MEANINGS = {
     "dps-bad-request": (
         "DPS says that the request is wrong (another 4xx status). The sentence has its error code and message."
     ),
-    "dps-disabled": "The enrollment is disabled.",
+    "dps-disabled": "The enrollment is disabled, or DPS has the device on a list of blocked ones.",
+    "dps-unassigned": "DPS ended the registration without an IoT Hub for this device.",
     "dps-failed": "DPS accepted the device but could not assign a hub.",
     "dps-conflict": "DPS is busy with this registration id (409 or 412).",
     "dps-assigning": (
@@ -244,13 +245,20 @@ MEANINGS = {
         "The assigned hub or device id is not a name that may be written into files, or the custom allocation sent a "
         "payload that cannot be stored. Nothing was written."
     ),
+    "assignment-mqtt5": "The assigned hub has the connection profile mqttV5, so it does not speak MQTT 3.1.1.",
     "assignment-not-allowed": "The assigned hub is not one of hub.allow. Nothing was written.",
     # The IoT Hub.
     "hub-refused": (
         "The assigned hub does not let the device in: it does not know the device, has it disabled, or does not accept "
         "the credential. If that lasts, the device registers again."
     ),
-    "hub-unavailable": 'The hub answered the MQTT login with "server unavailable".',
+    "hub-unavailable": 'The hub answered the MQTT login with "server unavailable", or a request with a 5xx status.',
+    "hub-message-invalid": "A message, a twin's property or an answer breaks a limit of IoT Hub. It was not sent.",
+    "hub-modules": "The id names a module. dpsd connects devices only.",
+    "hub-bad-request": "The hub says that a request is wrong (a 4xx status).",
+    "hub-throttled": "The hub has too much to do (429).",
+    "hub-no-answer": "The connection stands, but the hub has not acknowledged a message or answered a request in time.",
+    "hub-reply-invalid": "What came is nothing that an IoT Hub sends, or it is not MQTT.",
     # dpsd itself, and dpsctl.
     "state-unwritable": (
         "A file in the state directory cannot be written: the disk is full or read-only, or dpsd has no right to write "

@@ -26,6 +26,10 @@ class ShapeError(ValueError):
     """A value is missing or has the wrong type; the message starts with its dotted path."""
 
 
+class DepthError(ShapeError):
+    """Objects and lists are nested in too many levels."""
+
+
 class Table:
     """A JSON object or TOML table, read key by key.
 
@@ -108,13 +112,16 @@ class Table:
 
 
 def parse_object(text: str | bytes, path: str = "") -> Table:
-    """Parse a JSON object. path: the object's name in errors. Any other text raises ShapeError."""
+    """Parse a JSON object. path: the object's name in errors. Raises ShapeError, or its kind DepthError."""
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        deep = is_deeper(value, DEPTH_LIMIT)
+    except ValueError as error:
         raise ShapeError(f"{path or 'value'}: is not JSON ({type(error).__name__})") from None
-    if is_deeper(value, DEPTH_LIMIT):
-        raise ShapeError(f"{path or 'value'}: has more than {DEPTH_LIMIT} levels")
+    except RecursionError:
+        deep = True
+    if deep:
+        raise DepthError(f"{path or 'value'}: has more than {DEPTH_LIMIT} levels")
     return Table(_expect(value, dict, "an object", path or "value"), path)
 
 
@@ -144,6 +151,7 @@ _GETTERS: dict[str, Callable[[Table, str], Any]] = {
     "int": Table.integer,
     "float": Table.number,
     "bool": Table.boolean,
+    "Any": lambda table, name: table.values.get(name),
     "dict[str, Any]": lambda table, name: dict(table.table(name).values),
     "Mapping[str, str]": lambda table, name: table.table(name).strings(),
 }

@@ -18,6 +18,7 @@ from cryptography import x509
 
 from dpsd.emulator.dps.enrollments import Enrollments
 from dpsd.emulator.switches import Switches
+from dpsd.protocol.hub import Bag
 from dpsd.secret import Secret
 
 MESSAGES_KEPT = 1000
@@ -54,7 +55,7 @@ class Telemetry:
     """A device-to-cloud message. received: seconds since 1970."""
 
     received: float
-    properties: dict[str, str]
+    properties: Bag
     body: bytes
 
 

@@ -87,32 +87,54 @@ def open_session(
     first: the transport that worked last time, if known. Raises the Problems of `make_context`, `make_dial`,
     `tcp.connect`, `open_tunnel`, `shake_hands`, `upgrade` and `Session.open`.
     """
+
+    def log_in(stream: Stream, way: Way) -> Session:
+        session = Session(stream, way, *login)
+        try:
+            session.open()
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    return _open(endpoint, network, credential, report, first, log_in)
+
+
+def open_stream(
+    endpoint: Endpoint, network: Network, credential: Credential, report: Report, first: str | None = None
+) -> tuple[Stream, Way]:
+    """Connect as `open_session` does, but without MQTT; return the stream, which the caller closes, and its way."""
+    return _open(endpoint, network, credential, report, first, lambda stream, way: (stream, way))
+
+
+def _open(
+    endpoint: Endpoint,
+    network: Network,
+    credential: Credential,
+    report: Report,
+    first: str | None,
+    begin: Callable[[Stream, Way], Result],
+) -> Result:
+    """Return what `begin` makes of an open stream, which it takes over."""
     context = make_context(network.trusted_roots)
     if credential.x509 is not None:
         credential.x509.arm(context)
-    connector = _Connector(make_dial(network, endpoint.host, report), context, login, report)
+    connector = _Connector(make_dial(network, endpoint.host, report), context, report)
     way, *others = list_ways(network.transport, endpoint, first)
-    return _open_either(connector, way, others[0]) if others else connector.open(way, STEP_LIMIT)
+    return _open_either(connector, way, others[0], begin) if others else connector.open(way, STEP_LIMIT, begin)
 
 
 class _Connector(NamedTuple):
-    """Opens sessions on the ways to one service."""
+    """Opens streams on the ways to one service."""
 
     dial: Dial
     context: ssl.SSLContext
-    login: Login
     report: Report
 
-    def open(self, way: Way, limit: float) -> Session:
-        """Open a session on this way; raises Problem, `no-answer` after `limit` seconds."""
+    def open(self, way: Way, limit: float, begin: Callable[[Stream, Way], Result]) -> Result:
+        """Connect on this way and begin; raises Problem, `no-answer` after `limit` seconds."""
         with step(f"connecting to {way}{self.dial}", self.report, limit=limit):
-            session = Session(self._open_stream(way), way, *self.login)
-            try:
-                session.open()
-            except BaseException:
-                session.close()
-                raise
-        return session
+            return begin(self._open_stream(way), way)
 
     def _open_stream(self, way: Way) -> Stream:
         try:
@@ -137,17 +159,17 @@ class _Connector(NamedTuple):
             return problem
 
 
-def _open_either(connector: _Connector, first: Way, second: Way) -> Session:
-    """Open a session on the first way, or on the second if nothing answered as a TLS server on the first."""
+def _open_either(connector: _Connector, first: Way, second: Way, begin: Callable[[Stream, Way], Result]) -> Result:
+    """Begin on the first way, or on the second if nothing answered as a TLS server on the first."""
     try:
-        return connector.open(first, FIRST_LIMIT)
+        return connector.open(first, FIRST_LIMIT, begin)
     except Problem as problem:
         if problem.code not in TRY_THE_OTHER:
             raise
         before = problem.sentence
     connector.report(Step(f"{before}; trying {second}"))
     try:
-        return connector.open(second, STEP_LIMIT)
+        return connector.open(second, STEP_LIMIT, begin)
     except Problem as problem:
         if problem.code not in TRY_THE_OTHER:
             raise

@@ -69,6 +69,10 @@ class _Closed(NamedTuple):
 _Event = _Connected | _Subscribed | Message | _Closed
 
 
+class _UnaskedError(ValueError):
+    """A message of QoS 2 came, which nobody subscribes to."""
+
+
 class _Client(paho.Client):
     """paho's client on an open stream; paho's own connecting would read proxies from the environment."""
 
@@ -88,7 +92,9 @@ class _Client(paho.Client):
     def _packet_handle(self) -> Any:
         """Refuse messages of QoS 2 and too many unsent packets, both of which paho would keep; raises ValueError."""
         command: int = self._in_packet["command"]
-        if command & _TYPE_AND_QOS_2 == _PUBLISH_QOS_2 or len(self._out_packet) > QUEUE_LIMIT:
+        if command & _TYPE_AND_QOS_2 == _PUBLISH_QOS_2:
+            raise _UnaskedError
+        if len(self._out_packet) > QUEUE_LIMIT:
             raise ValueError
         return super()._packet_handle()
 
@@ -215,6 +221,9 @@ class Session:
             self._client.loop_misc()
         except OSError as error:
             raise self._make_problem(error) from None
+        except _UnaskedError:
+            said = f"{self.endpoint} sent a message of QoS 2, which it was not asked for"
+            raise Problem("dps-reply-invalid", said) from None
         except _MALFORMED:
             result = paho.MQTT_ERR_PROTOCOL
         if result == paho.MQTT_ERR_PROTOCOL:

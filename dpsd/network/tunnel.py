@@ -1,4 +1,7 @@
-"""Connections through a proxy: HTTP CONNECT by the standard library, SOCKS5 by PySocks. Only this module imports socks.
+"""Connections through a proxy: HTTP CONNECT, and SOCKS5 by PySocks. Only this module imports socks.
+
+CONNECT is written here, since `http.client` sends HTTP/1.0 without Host on some versions of Python, which not every
+proxy takes (RFC 9110, 9.3.6; RFC 9112, 3.2).
 
 The proxy's password is read from its file when it is needed, and not kept. Problems show a proxy's answer as a number:
 its words may repeat what it was sent.
@@ -7,7 +10,6 @@ its words may repeat what it was sent.
 from __future__ import annotations
 
 import base64
-import http.client
 import os
 import re
 import socket
@@ -16,17 +18,21 @@ from typing import Any
 
 from dpsd.configuration.proxy import ENVIRONMENT, HTTP, PASSWORD_LIMIT, Proxy, parse_proxy
 from dpsd.credentials.secret_file import load_secret
-from dpsd.errors import Problem
+from dpsd.errors import Problem, ProtocolError
 from dpsd.protocol.identifiers import Endpoint
+from dpsd.protocol.websocket import parse_upgrade_reply
 from dpsd.text import printable
 
 ANSWER_LIMIT = 20
 """Seconds that a proxy may be silent, while it waits for the endpoint itself."""
+HEAD_LIMIT = 64 * 1024
+"""Bytes of a proxy's answer to CONNECT."""
 _SOCKS_LIMIT = 127
 """Bytes of the longest user or password that PySocks sends correctly; RFC 1929 allows 255."""
 _NOT_ALLOWED = "0x02"
 """Connection not allowed by ruleset (RFC 1928, section 6)."""
-_WHO_ARE_YOU = ("407", "401")
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_WHO_ARE_YOU = (407, 401)
 """HTTP statuses that ask for a password; tinyproxy answers a wrong one with 401."""
 _USERLESS = "asks for a user"
 
@@ -66,34 +72,47 @@ def open_tunnel(
 
 
 def _use_http(connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint) -> socket.socket:
-    tunnel: Any = http.client.HTTPConnection(proxy.endpoint.host, proxy.endpoint.port)
-    host = endpoint.bracketed  # http.client adds brackets itself only from Python 3.12 on
-    tunnel.set_tunnel(host, endpoint.port, _make_authorization(proxy, password_file))
-    tunnel._create_connection = lambda *_: connection  # by itself http.client would open a connection of its own
+    lines = [f"CONNECT {endpoint} HTTP/1.1", f"Host: {endpoint}", *_make_authorization(proxy, password_file)]
     try:
-        tunnel.connect()
+        connection.sendall("\r\n".join((*lines, "", "")).encode())
+        head, rest = _read_head(connection)
+        status = parse_upgrade_reply(head).status
     except OSError as error:
-        raise _make_connect_problem(proxy, endpoint, error) from None
-    except http.client.HTTPException as error:
-        raise _make_failed(proxy, endpoint, f"answers something that is not HTTP ({type(error).__name__})") from None
+        raise _make_broken(proxy, endpoint, error) from None
+    except ProtocolError as error:
+        raise _make_failed(proxy, endpoint, f"answers something that is not HTTP ({error})") from None
+    if status != 200:
+        raise _make_status_problem(proxy, endpoint, status)
+    if rest:  # the endpoint would not speak first
+        raise _make_failed(proxy, endpoint, "goes on after its answer")
     return connection
 
 
-def _make_authorization(proxy: Proxy, password_file: str | None) -> dict[str, str]:
+def _make_authorization(proxy: Proxy, password_file: str | None) -> list[str]:
     if proxy.login is None:
-        return {}
+        return []
     pair = proxy.login.encode() + b":" + _load_password(password_file)
-    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair).decode()}
+    return ["Proxy-Authorization: Basic " + base64.b64encode(pair).decode()]
 
 
-def _make_connect_problem(proxy: Proxy, endpoint: Endpoint, error: OSError) -> Problem:
-    found = re.match(r"Tunnel connection failed: (\d{3})", str(error))
-    if found is None:
-        return _make_broken(proxy, endpoint, error)
-    said = f"answers CONNECT with HTTP status {found[1]}"
-    if found[1] in _WHO_ARE_YOU:
+def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
+    """Return an answer up to its empty line, and what came after that; raises OSError, ProtocolError."""
+    received = b""
+    while not (end := _END_OF_HEAD.search(received)):
+        if len(received) > HEAD_LIMIT:
+            raise ProtocolError("it does not end")
+        chunk = connection.recv(4096)
+        if not chunk:
+            raise ConnectionResetError
+        received += chunk
+    return received[: end.start()], received[end.end() :]
+
+
+def _make_status_problem(proxy: Proxy, endpoint: Endpoint, status: int) -> Problem:
+    said = f"answers CONNECT with HTTP status {status}"
+    if status in _WHO_ARE_YOU:
         return _make_unauthorized(proxy, said)
-    return _make_refused(proxy, endpoint, said) if found[1].startswith("4") else _make_failed(proxy, endpoint, said)
+    return _make_refused(proxy, endpoint, said) if 400 <= status < 500 else _make_failed(proxy, endpoint, said)
 
 
 def _use_socks(connection: socket.socket, proxy: Proxy, password_file: str | None, endpoint: Endpoint) -> socket.socket:

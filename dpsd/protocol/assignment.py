@@ -19,26 +19,32 @@ from dpsd.text import printable
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{1,200}")
 _CLASSIC_PROFILES = (None, "classic")
+_MQTT5_PROFILE = "mqttV5"
+_FUNCTION_HINT = "correct what the custom allocation function returns as payload"
 # json fails on some thousand levels, and in an indented file each level costs a space on every line inside it.
 PAYLOAD_DEPTH = 32
 """Levels of objects and lists in a payload."""
 
 
 class Assignment(NamedTuple):
-    """An IoT Hub and this device's name there. assigned_at: RFC 3339 with microseconds; empty if DPS sent no time."""
+    """An IoT Hub and this device's name there. assigned_at: RFC 3339 with microseconds; empty if DPS sent no time.
+
+    payload: any JSON value that the custom allocation function sent; None if it sent none.
+    """
 
     hub: str
     device_id: str
     substatus: str
     assigned_at: str
     etag: str
-    payload: dict[str, Any] | None
+    payload: Any
 
 
 def parse_assignment(state: Table) -> Assignment:
     """Read an assigned device's registrationState (DPS REST specification).
 
-    Raises ProtocolError if the shape is wrong, and Problem `assignment-invalid` if a value must not be used.
+    Raises ProtocolError if the shape is wrong, and Problem `assignment-invalid` if a value must not be used, or
+    `assignment-mqtt5` if the hub speaks another protocol.
     """
     try:
         _check_profile(state.values.get("connectionProfile"))
@@ -48,7 +54,7 @@ def parse_assignment(state: Table) -> Assignment:
             substatus=_keep_token(state.optional_string("substatus")),
             assigned_at=_format_timestamp(state.optional_string("createdDateTimeUtc")),
             etag=_keep_token(state.optional_string("etag")),
-            payload=_copy_payload(state.optional_table("payload")),
+            payload=_require_storable(state.values.get("payload")),
         )
     except ShapeError as error:
         raise ProtocolError(str(error)) from None
@@ -61,6 +67,9 @@ def check_hub_allowed(hub: str, allow: tuple[str, ...]) -> None:
 
 
 def _check_profile(profile: object) -> None:
+    if profile == _MQTT5_PROFILE:
+        said = "DPS assigned an IoT Hub that speaks MQTT 5 (connection profile mqttV5), this device speaks MQTT 3.1.1"
+        raise Problem("assignment-mqtt5", said)
     if profile not in _CLASSIC_PROFILES:
         raise Problem("assignment-invalid", f"connection profile '{printable(profile)}' is not supported")
 
@@ -71,13 +80,12 @@ def _require_name(text: str, allowed: Any, what: str) -> str:
     return text
 
 
-def _copy_payload(payload: Table | None) -> dict[str, Any] | None:
-    if payload is None:
-        return None
-    if not _is_storable(payload.values, PAYLOAD_DEPTH):
-        said = f"the payload has more than {PAYLOAD_DEPTH} levels, or a number that JSON does not have"
-        raise Problem("assignment-invalid", said)
-    return dict(payload.values)
+def _require_storable(payload: Any) -> Any:
+    if not _is_storable(payload, PAYLOAD_DEPTH):
+        faults = f"more than {PAYLOAD_DEPTH} levels, or a number that JSON does not have"
+        said = f"the payload that the custom allocation function sent has {faults}"
+        raise Problem("assignment-invalid", said, hint=_FUNCTION_HINT)
+    return payload
 
 
 def _is_storable(value: Any, levels: int) -> bool:

@@ -13,16 +13,20 @@ from typing import Any, NamedTuple
 
 from dpsd.errors import ProtocolError
 from dpsd.protocol.query import encode_query, parse_query
-from dpsd.shape import ShapeError, Table, parse_object
+from dpsd.shape import DepthError, ShapeError, Table, parse_object
 
 REPLY_FILTER = "$dps/registrations/res/#"
 PAYLOAD_LIMIT = 96 * 1024
 """Bytes of the largest MQTT message that DPS takes or sends (service limits page)."""
+RETRY_AFTER_LIMIT = 999_999_999
+"""Seconds; a longer retry-after is read as this."""
+_BY_FUNCTION = "a payload as large or deep comes from the custom allocation function"
+"""For errors; everything else that DPS sends is short and flat."""
 
 _REGISTER = "$dps/registrations/PUT/iotdps-register/"
 _POLL = "$dps/registrations/GET/iotdps-get-operationstatus/"
 _REPLY = re.compile(r"\$dps/registrations/res/([0-9]{3})/(?:\?(.*))?", re.DOTALL)
-_DIGITS = re.compile(r"[0-9]{1,9}")
+_DIGITS = re.compile(r"0*([0-9]+)")
 
 
 class Register(NamedTuple):
@@ -39,7 +43,7 @@ class Poll(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The topic of a reply. retry_after: seconds; None if the service sent none, or something else than a number."""
+    """The topic of a reply. retry_after: seconds, at most `RETRY_AFTER_LIMIT`; None if the service sent no number."""
 
     status: int
     request_id: str
@@ -105,7 +109,11 @@ def parse_reply_topic(topic: str) -> Reply:
 
 
 def _parse_seconds(text: str | None) -> int | None:
-    return int(text) if text and _DIGITS.fullmatch(text) else None
+    digits = _DIGITS.fullmatch(text or "")
+    if not digits:
+        return None
+    # Python reads no number of more than some thousand digits.
+    return int(digits[1]) if len(digits[1]) <= len(str(RETRY_AFTER_LIMIT)) else RETRY_AFTER_LIMIT
 
 
 def encode_register_body(registration_id: str, payload: dict[str, Any] | None) -> bytes:
@@ -167,11 +175,13 @@ def parse_error_body(body: bytes) -> ErrorBody:
 
 def _parse_body(body: bytes) -> Table:
     if len(body) > PAYLOAD_LIMIT:
-        raise ProtocolError(f"a body of {len(body)} bytes, DPS allows {PAYLOAD_LIMIT}")
+        raise ProtocolError(f"a body of {len(body)} bytes, DPS allows {PAYLOAD_LIMIT}; {_BY_FUNCTION}")
     try:
         return parse_object(body.decode(), "reply")
     except UnicodeDecodeError:
         raise ProtocolError("the body is not UTF-8") from None
+    except DepthError as error:
+        raise ProtocolError(f"{error}; {_BY_FUNCTION}") from None
     except ShapeError as error:
         raise ProtocolError(str(error)) from None
 

@@ -1,8 +1,8 @@
 """The registration of one device, as a state machine.
 
     NEW --start--> SUBSCRIBING --subscribed--> REQUESTING --received--> WAITING --waited--> REQUESTING ...
-                                                   |
-                                                   +-- received --> ASSIGNED
+         ^                                         |
+         +-- received: the connection will end ----+-- received --> ASSIGNED
 
 Two rules: only the four methods that the arrows name move the machine, and all of them are in this file; and the
 machine knows no socket and no clock: the caller tells it what happened, and it says what to do next.
@@ -31,6 +31,8 @@ POLL_MIN, POLL_MAX = 1, 300
 """Seconds; a shorter or longer retry-after between polls is not followed."""
 WAIT_IN_ATTEMPT = 60
 """Seconds; a longer wait ends the attempt, and a later attempt resumes the operation."""
+HANGS_UP_AFTER = 401
+"""The status after which DPS closes the connection, as seen live."""
 RETRY_AFTER_MAX = 24 * 3600
 """Seconds; a longer retry-after of an error is cut to this."""
 
@@ -69,6 +71,10 @@ class Wait(NamedTuple):
 
 class Ignore(NamedTuple):
     """The message was not the expected one: keep waiting."""
+
+
+class StartOver(NamedTuple):
+    """The operation is gone, and DPS ends this connection: call `start` on another one."""
 
 
 class Finish(NamedTuple):
@@ -110,7 +116,7 @@ class Registration:
         self._move(State.WAITING, State.REQUESTING)
         return self._request()
 
-    def received(self, topic: str, body: bytes) -> Publish | Wait | Ignore | Finish:
+    def received(self, topic: str, body: bytes) -> Publish | Wait | Ignore | StartOver | Finish:
         """Go on after a message arrived; raises Problem, `dps-reply-invalid` for a message that DPS would not send."""
         try:
             reply = dps.parse_reply_topic(topic)
@@ -154,17 +160,21 @@ class Registration:
         self._move(State.REQUESTING, State.WAITING)
         return Wait(seconds)
 
-    def _read_error(self, reply: dps.Reply, body: bytes) -> Publish:
+    def _read_error(self, reply: dps.Reply, body: bytes) -> Publish | StartOver:
         error = dps.parse_error_body(body)
         if self.operation_id is not None and _operation_is_gone(reply, error):
             self.operation_id = None
             if not self._restarted:  # once, since a service that always answers so would keep the device busy
                 self._restarted = True
-                return self._request()
+                return self._start_over() if reply.status == HANGS_UP_AFTER else self._request()
         problem = _make_error_problem(reply, error)
         if problem.kind.retry is Retry.REFUSED:
             self.operation_id = None
         raise problem
+
+    def _start_over(self) -> StartOver:
+        self._move(State.REQUESTING, State.NEW)
+        return StartOver()
 
     def _move(self, expected: State, to: State) -> None:
         if self.state is not expected:
@@ -199,9 +209,18 @@ def _quote(error: dps.ErrorBody) -> str:
     return code + message + tracking
 
 
+# `blacklisted` is an earlier name of `disabled`, which Microsoft's SDK for C still knows.
+_REFUSALS = {
+    "disabled": ("dps-disabled", "DPS says that this device's enrollment is disabled"),
+    "blacklisted": ("dps-disabled", "DPS says that this device is blacklisted"),
+    "unassigned": ("dps-unassigned", "DPS says that this device is unassigned, and does not assign it"),
+}
+"""Problem by status."""
+
+
 def _make_outcome_problem(operation: dps.Operation) -> Problem:
-    if operation.status == "disabled":
-        return Problem("dps-disabled", "DPS says that this device's enrollment is disabled")
+    if operation.status in _REFUSALS:
+        return Problem(*_REFUSALS[operation.status])
     if operation.status == "failed":
         code, message = operation.state.values.get("errorCode"), operation.state.values.get("errorMessage")
         error = dps.ErrorBody(code if isinstance(code, int) else None, str(message or ""), "")

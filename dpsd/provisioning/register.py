@@ -15,7 +15,7 @@ from dpsd.network.mqtt import Session
 from dpsd.protocol import sas
 from dpsd.protocol.assignment import Assignment, check_hub_allowed
 from dpsd.protocol.login import DpsLogin
-from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
+from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, StartOver, Wait
 from dpsd.provisioning.device import Device
 from dpsd.state.messages import Carry, Event
 from dpsd.system.clock import clock_offset, wall_clock, was_clock_set
@@ -70,25 +70,33 @@ def _converse(device: Device, report: _Noted, key: Signer | None) -> tuple[Assig
     resource = sas.make_dps_resource(binding.id_scope, binding.registration_id)
     token = make_password(key, resource, TOKEN_LIFETIME, sas.DPS_KEY_NAME)
     login = Login(binding.registration_id, username.encode(), token)
-    endpoint, transport = config.dps.global_endpoint, carry.transport
-    session = open_session(endpoint, config.network, device.credential, login, report, transport)
-    try:
-        if session.transport != transport:
-            report(carry._replace(transport=session.transport))
-        assignment = _drive(session, machine, report)
-    finally:
-        session.close()
+    endpoint, transport, assignment = config.dps.global_endpoint, carry.transport, None
+    deadline = time.monotonic() + TIME_LIMIT
+    while assignment is None:
+        session = open_session(endpoint, config.network, device.credential, login, report, transport)
+        try:
+            if session.transport != transport:
+                report(carry._replace(transport=session.transport))
+            assignment = _drive(session, machine, report, deadline)
+        finally:
+            session.close()
+        transport = session.transport
     check_hub_allowed(assignment.hub, config.hub.allow)
     return assignment, session.transport
 
 
-def _drive(session: Session, machine: Registration, report: Report) -> Assignment:
-    """Do what the machine says until the device is assigned, or the attempt's time is over."""
-    deadline, offset = time.monotonic() + TIME_LIMIT, clock_offset()
+def _drive(session: Session, machine: Registration, report: Report, deadline: float) -> Assignment | None:
+    """Do what the machine says until the device is assigned, or the attempt's time is over.
+
+    deadline: by the monotonic clock. Returns None if the machine has to start over on another connection.
+    """
+    offset = clock_offset()
     with step("subscribing to the answers of DPS", report):
         session.subscribe(machine.start().topic_filter)
-    action: Publish | Wait | Ignore | Finish = machine.subscribed()
+    action: Publish | Wait | Ignore | StartOver | Finish = machine.subscribed()
     while not isinstance(action, Finish):
+        if isinstance(action, StartOver):
+            return None
         if was_clock_set(offset):
             raise Problem("clock-changed", "the clock was set during the attempt")
         if isinstance(action, Wait):
@@ -109,7 +117,7 @@ def _check_time(deadline: float, seconds: float) -> None:
         raise Problem("attempt-deadline", f"DPS has not assigned an IoT Hub within {TIME_LIMIT} s")
 
 
-def _answer(session: Session, machine: Registration, report: Report) -> Publish | Wait | Finish:
+def _answer(session: Session, machine: Registration, report: Report) -> Publish | Wait | StartOver | Finish:
     known = machine.operation_id
     try:
         while True:

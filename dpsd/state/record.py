@@ -74,16 +74,16 @@ class Validity(NamedTuple):
 
 
 class Record(NamedTuple):
-    """inputs: by path, as `dpsd.configuration.observed` observes them. payload: what a custom allocation sent back.
-    secondary: of two symmetric keys, DPS took the secondary one. store: of [credential] what opens it, where agents are
-    given some of it. validity: of the certificate, None with keys, and in records of versions that did not write it.
-    details: of the board and the card.
+    """inputs: by path, as `dpsd.configuration.observed` observes them. payload: any JSON value that a custom
+    allocation sent back. secondary: of two symmetric keys, DPS took the secondary one. store: of [credential] what
+    opens it, where agents are given some of it. validity: of the certificate, None with keys, and in records of
+    versions that did not write it. details: of the board and the card.
     """
 
     binding: Binding
     inputs: dict[str, Any]
     connection: Connection
-    payload: dict[str, Any] | None
+    payload: Any
     environment: bool = False
     secondary: bool = False
     store: dict[str, Any] | None = None

@@ -11,7 +11,7 @@ import time
 
 from dpsd.errors import Problem, Retry
 from dpsd.protocol.assignment import Assignment
-from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
+from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, StartOver, Wait
 from dpsd.protocol.retry import choose_delay
 from dpsd.protocol.sas import derive_device_key
 from tests.emulator.device import connect_packet, packet, publish_packet, subscribe_packet, token
@@ -124,7 +124,7 @@ class Fleet:
 
 
 async def _converse(session: Session, machine: Registration) -> Assignment:
-    action: Publish | Wait | Ignore | Finish = machine.subscribed()
+    action: Publish | Wait | Ignore | StartOver | Finish = machine.subscribed()
     while not isinstance(action, Finish):
         if isinstance(action, Wait):
             await asyncio.sleep(action.seconds)
@@ -133,5 +133,6 @@ async def _converse(session: Session, machine: Registration) -> Assignment:
             session.publish(action)
             action = machine.received(*await session.receive())
         else:
+            assert isinstance(action, Ignore)
             action = machine.received(*await session.receive())
     return action.assignment

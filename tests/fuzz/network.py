@@ -13,7 +13,7 @@ from dpsd.protocol.assignment import Assignment, check_hub_allowed, parse_assign
 from dpsd.protocol.identifiers import is_device_id, is_host_name, parse_endpoint
 from dpsd.protocol.login import HubLogin, parse_login
 from dpsd.protocol.query import encode_query, parse_query
-from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait, choose_poll_delay
+from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, StartOver, Wait, choose_poll_delay
 from dpsd.protocol.sas import parse_key, parse_token
 from dpsd.shape import ShapeError, Table, parse_object
 from dpsd.state.connection import Connection, encode_connection, parse_connection
@@ -25,7 +25,8 @@ from tests.unit.examples import CONNECTION
 
 FROM_DPS = (
     *("dps-unauthorized", "dps-not-found", "dps-bad-request", "dps-disabled", "dps-failed", "dps-conflict"),
-    *("dps-assigning", "dps-throttled", "dps-unavailable", "dps-reply-invalid", "assignment-invalid"),
+    *("dps-assigning", "dps-throttled", "dps-unavailable", "dps-reply-invalid", "dps-unassigned"),
+    *("assignment-invalid", "assignment-mqtt5"),
 )
 """How a registration may end besides with an assignment."""
 
@@ -73,7 +74,7 @@ def register_body(data: bytes) -> None:
 
 def assignment(data: bytes) -> None:
     """A registrationState, as it stands in the body of an operation."""
-    with refusing(ShapeError, ProtocolError), problems("assignment-invalid"):
+    with refusing(ShapeError, ProtocolError), problems("assignment-invalid", "assignment-mqtt5"):
         check_assignment(parse_assignment(parse_object(data, "registrationState")))
 
 
@@ -114,7 +115,7 @@ def registration(data: bytes) -> None:
 
 def follow(machine: Registration, messages: list[tuple[bytes, bytes]]) -> None:
     """Tell the machine all of it, and check what it does and asks."""
-    action: Publish | Wait | Ignore | Finish = machine.subscribed()
+    action: Publish | Wait | Ignore | StartOver | Finish = machine.subscribed()
     asked = 1
     with problems(*FROM_DPS):
         for topic, body in messages:
@@ -123,6 +124,9 @@ def follow(machine: Registration, messages: list[tuple[bytes, bytes]]) -> None:
                 assert 1 <= action.seconds <= 60
                 assert isinstance(machine.received(topic.decode("utf-8", "replace"), body), Ignore)
                 action = machine.waited()
+            if isinstance(action, StartOver):
+                machine.start()
+                action = machine.subscribed()
             if isinstance(action, Publish):
                 asked += 1
                 assert action.topic.startswith("$dps/registrations/") and f"?$rid=a-{asked}" in action.topic

@@ -21,7 +21,7 @@ from dpsd.network.tls import make_context, shake_hands
 from dpsd.network.tunnel import open_tunnel
 from dpsd.network.websocket import WebSocket, upgrade
 from dpsd.protocol.identifiers import Endpoint
-from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, Wait
+from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, StartOver, Wait
 from dpsd.protocol.transports import MQTT, WEBSOCKET, Way
 from dpsd.protocol.websocket import parse_upgrade_reply
 from tests.fuzz.credentials import good
@@ -145,8 +145,10 @@ def converse(session: Session) -> None:
     machine = Registration("pi-1", None, "a")
     session.open()
     session.subscribe(machine.start().topic_filter)
-    action: Publish | Wait | Ignore | Finish = machine.subscribed()
+    action: Publish | Wait | Ignore | StartOver | Finish = machine.subscribed()
     while not isinstance(action, Finish):
+        if isinstance(action, StartOver):
+            return
         if isinstance(action, Wait):
             session.idle(0)
             action = machine.waited()

@@ -176,6 +176,8 @@ GRAMMARS: dict[str, list[Inputs]] = {
     "mqtt-bytes": [PACKETS.map(lambda data: OPENING + data), PACKETS],
     "websocket-bytes": [FRAMES],
     "emulator-packets": [PACKETS, CLIENT_PACKETS],
+    "hub-mqtt": [PACKETS],
+    "hub-exchange": [PACKETS.map(lambda data: OPENING + data)],
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import credentials, emulator, files, network, sealed, session
+from tests.fuzz import credentials, emulator, files, hub, network, sealed, session
 
 Target = Callable[[bytes], None]
 
@@ -17,6 +17,7 @@ CORPUS = Path(__file__).parent / "corpus"
 TARGETS: dict[str, Target] = {
     **network.TARGETS,
     **session.TARGETS,
+    **hub.TARGETS,
     **files.TARGETS,
     **credentials.TARGETS,
     **sealed.TARGETS,

@@ -91,3 +91,9 @@ def test_any_bytes_over_tls_end_well(server: Server, data: bytes) -> None:
 def test_what_a_server_could_fill_the_memory_with_ends_the_session(data: tuple[str, bytes]) -> None:
     with wired(OPENING + data[1], ends=False, deaf=True) as wire, contextlib.closing(session_on(wire)) as session:
         problem_of("dps-reply-invalid", lambda: converse(session))
+
+
+def test_a_message_of_qos_2_that_nobody_asked_for_is_named() -> None:
+    with wired(OPENING + packet(0x34, MESSAGE)) as wire, contextlib.closing(session_on(wire)) as session:
+        problem = problem_of("dps-reply-invalid", lambda: converse(session))
+    assert problem.sentence == "dps.test:8883 sent a message of QoS 2, which it was not asked for"

@@ -113,11 +113,13 @@ FAILURES: dict[str, tuple[Row, End]] = {
     "status failed": ({**POLL, "registrationStatus": "failed"}, End("dps-failed", 77)),
     "status disabled": ({**POLL, "registrationStatus": "disabled"}, End("dps-disabled", 77)),
     "status unheard of": ({**POLL, "registrationStatus": "dancing"}, INVALID),
-    "status unassigned": ({**POLL, "registrationStatus": "unassigned"}, INVALID),
+    "status unassigned": ({**POLL, "registrationStatus": "unassigned"}, End("dps-unassigned", 77)),
+    "status blacklisted": ({**POLL, "registrationStatus": "blacklisted"}, End("dps-disabled", 77)),
     "no hub": ({**POLL, "state": {"assignedHub": None}}, INVALID),
     "a hub that is no name": ({**POLL, "state": {"assignedHub": "h\nREADY=1"}}, End("assignment-invalid", 77)),
     "a device id with a quote": ({**POLL, "state": {"deviceId": "a'b"}}, End("assignment-invalid", 77)),
-    "a new profile": ({**POLL, "state": {"connectionProfile": "mqttV5"}}, End("assignment-invalid", 77)),
+    "a profile unheard of": ({**POLL, "state": {"connectionProfile": "amqp"}}, End("assignment-invalid", 77)),
+    "a hub of MQTT 5": ({**POLL, "state": {"connectionProfile": "mqttV5"}}, End("assignment-mqtt5", 77)),
 }
 """Rows that end an attempt at once, by name, before a hub is assigned."""
 

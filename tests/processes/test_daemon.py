@@ -229,6 +229,16 @@ def test_custom_payload_is_published_for_agents(board: Board, emulator: Emulator
     assert published.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("payload", ["text", [1, "a"], 0, False])
+def test_a_custom_payload_may_be_any_json_value(payload: object, board: Board, emulator: EmulatorProcess) -> None:
+    emulator.replace(faults=[{"on": "poll-reply", "do": "reply", "state": {"payload": payload}}])
+    with Daemon(board) as daemon:
+        daemon.await_notified("READY=1")
+    assert json.loads((board.state / "payload.json").read_text()) == payload
+    with Daemon(board) as daemon:  # by its record
+        daemon.await_notified("READY=1")
+
+
 def _fingerprint(board: Board) -> dict[str, tuple[int, int, bytes]]:
     names = ("connection.json", "connection.env", "private/assignment.json")
     stats = {name: (board.state / name).stat() for name in names}

@@ -216,6 +216,7 @@ GOOD: dict[str, Say] = {
     "split in the empty line": said(b"HTTP/1.1 200 OK\r\n\r", b"\n"),
     "HTTP/1.0": said(b"HTTP/1.0 200 Connection established\r\n\r\n"),
     "no reason": said(b"HTTP/1.1 200\r\n\r\n"),
+    "lines without carriage return": said(b"HTTP/1.1 200 OK\nVia: x\n\n"),
     "a long header": said(b"HTTP/1.1 200 OK\r\nVia: " + b"x" * 60_000 + b"\r\n\r\n"),
 }
 
@@ -241,6 +242,7 @@ BAD: dict[str, tuple[Say, str]] = {
     "garbage": (said(b"SSH-2.0-CANARY\r\n\r\n"), "proxy-failed"),
     "binary": (said(bytes(range(256)) * 8), "proxy-failed"),
     "a line too long": (said(b"HTTP/1.1 200 OK\r\nVia: " + b"x" * 70_000 + b"\r\n\r\n"), "proxy-failed"),
+    "bytes behind the answer": (said(b"HTTP/1.1 200 OK\r\n\r\nCANARY"), "proxy-failed"),
     "hanging up at once": (lambda connection: None, "proxy-failed"),
     "hanging up after the request": (said(), "proxy-failed"),
     "hanging up in the middle": (said(b"HTTP/1.1 2"), "proxy-failed"),
@@ -263,7 +265,7 @@ def test_connect_names_the_endpoint_and_the_user(board: Board) -> None:
     with server(next_address(), lambda connection: requests.append(heard(connection))) as where:
         use(board, f"http://a%40b@{where}", password="s3cret", global_endpoint='"dps.example"')
         board.dpsctl("provision")
-    assert requests[0].startswith(b"CONNECT dps.example:8883 HTTP/1.")
+    assert requests[0].startswith(b"CONNECT dps.example:8883 HTTP/1.1\r\nHost: dps.example:8883\r\n")
     assert b"\r\nProxy-Authorization: Basic YUBiOnMzY3JldA==\r\n" in requests[0]
 
 
@@ -272,7 +274,7 @@ def test_connect_names_an_ipv6_address_in_brackets(board: Board) -> None:
     with server(next_address(), lambda connection: requests.append(heard(connection))) as where:
         use(board, f"http://{where}", global_endpoint='"[2001:db8::1]"')
         board.dpsctl("provision")
-    assert requests[0].startswith(b"CONNECT [2001:db8::1]:8883 HTTP/1.")
+    assert requests[0].startswith(b"CONNECT [2001:db8::1]:8883 HTTP/1.1\r\nHost: [2001:db8::1]:8883\r\n")
 
 
 # Odd SOCKS proxies

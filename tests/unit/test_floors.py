@@ -30,6 +30,7 @@ FLOORS = [
     ("keys",),
     ("credentials",),
     ("network",),
+    ("hub",),
     ("provisioning",),
     ("daemon", "sealing"),
     ("importing",),

@@ -26,14 +26,13 @@ from dpsd.emulator.wire.packets import ACCEPTED, NOT_AUTHORIZED, Connect, Will
 from dpsd.emulator.world import Authorities, Hub, HubDevice, Keys, Telemetry, Thumbprints, World
 from dpsd.errors import ProtocolError
 from dpsd.protocol import hub as hub_topics
+from dpsd.protocol.hub.messages import RETAIN_MARK, WILL_MARK
 from dpsd.protocol.login import HubLogin
 from dpsd.protocol.sas import Token, make_hub_resource, parse_token, verify_token
 from dpsd.shape import ShapeError, parse_object
 
 SUBSCRIPTION_LIMIT = 5
 TWIN_DEPTH_LIMIT = 10
-DESIRED_FILTER = "$iothub/twin/PATCH/properties/desired/#"
-METHODS_FILTER = "$iothub/methods/POST/#"
 
 
 class HubConversation:
@@ -114,11 +113,7 @@ class HubConversation:
 
     def subscribe(self, filters: tuple[tuple[str, int], ...]) -> list[int] | None:
         """Return the QoS granted to each filter, at most 1; None where the hub would hang up."""
-        allowed = (
-            *(hub_topics.TWIN_REPLY_FILTER, DESIRED_FILTER, METHODS_FILTER),
-            f"devices/{self._login.device_id}/messages/devicebound/#",
-        )
-        if any(name not in allowed for name, _ in filters):
+        if not all(hub_topics.is_filter_of(name, self._login.device_id) for name, _ in filters):
             return None
         self.granted.update((name, min(qos, 1)) for name, qos in filters)
         if len(self.granted) > SUBSCRIPTION_LIMIT and self._world.switches.get_word("sixth-subscription") == "close":
@@ -132,21 +127,20 @@ class HubConversation:
 
     def name_moment(self, topic: str) -> str:
         """Return the moment of a message or request to `topic`; raises ProtocolError for any other topic."""
-        return "telemetry" if isinstance(hub_topics.parse_request_topic(topic), hub_topics.Telemetry) else "twin"
+        return "telemetry" if isinstance(_parse_request(topic), hub_topics.Telemetry) else "twin"
 
     def publish(self, topic: str, body: bytes, retain: bool, now: float) -> list[Action]:
         """Keep a message, or answer a twin request; raises ProtocolError where the hub would hang up."""
-        request = hub_topics.parse_request_topic(topic)
+        request = _parse_request(topic)
         assert self._device is not None
         if isinstance(request, hub_topics.Telemetry):
-            marks = {"mqtt-retain": "true"} if retain else {}
-            return [*self._handle_telemetry(self._device, request, body, marks, now)]
+            return [*self._handle_telemetry(self._device, request, body, RETAIN_MARK if retain else {}, now)]
         if isinstance(request, hub_topics.TwinGet):
             return self._handle_twin_get(self._device, request)
         return self._handle_twin_patch(self._device, request, body)
 
     def _handle_telemetry(
-        self, device: HubDevice, request: hub_topics.Telemetry, body: bytes, marks: dict[str, str], now: float
+        self, device: HubDevice, request: hub_topics.Telemetry, body: bytes, marks: hub_topics.Bag, now: float
     ) -> list[WriteLog]:
         if request.device_id != self._login.device_id or request.module_id is not None:
             raise ProtocolError("a message in another device's name")
@@ -178,7 +172,7 @@ class HubConversation:
         """Answer a twin request; a hub does not answer one without `$rid`."""
         if request_id is None:
             return []
-        topic = hub_topics.encode_twin_reply_topic(hub_topics.TwinReply(status, request_id, version))
+        topic = hub_topics.TwinReply(status, request_id, version).encode()
         return [SendMessage("twin-reply", hub_topics.TWIN_REPLY_FILTER, topic, body)]
 
     def close(self, graceful: bool, now: float) -> list[WriteLog]:
@@ -193,10 +187,18 @@ class HubConversation:
         try:
             request = hub_topics.parse_request_topic(will.topic)
             if isinstance(request, hub_topics.Telemetry):
-                return self._handle_telemetry(device, request, will.body, {"iothub-MessageType": "Will"}, now)
+                return self._handle_telemetry(device, request, will.body, WILL_MARK, now)
         except ProtocolError:
             pass  # A Will to any other topic is not delivered.
         return []
+
+
+def _parse_request(topic: str) -> hub_topics.Telemetry | hub_topics.TwinGet | hub_topics.TwinPatch:
+    """Parse what a device publishes to; it has no call of a method to answer here."""
+    request = hub_topics.parse_request_topic(topic)
+    if isinstance(request, hub_topics.MethodAnswer):
+        raise ProtocolError("an answer to a method that nobody called")
+    return request
 
 
 def _merge_twin(before: dict[str, Any], changes: Any, depth: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ OBSERVERS = {
     "microsocks": "microsocks",
     "mkfs.ext4": "e2fsprogs",
     "mkfs.vfat": "dosfstools",
+    "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
     "openssl": "openssl",
     "softhsm2-util": "softhsm2",

@@ -74,7 +74,7 @@ def test_a_name_that_could_steer_another_program_is_refused(name: str, text: str
     assert "\n" not in problem.sentence and "é" not in problem.sentence
 
 
-@pytest.mark.parametrize("name", ["assignedHub", "deviceId", "substatus", "etag", "payload", "createdDateTimeUtc"])
+@pytest.mark.parametrize("name", ["assignedHub", "deviceId", "substatus", "etag", "createdDateTimeUtc"])
 def test_a_value_of_the_wrong_type_is_a_protocol_error(name: str) -> None:
     with pytest.raises(ProtocolError, match=rf"^registrationState\.{name}: expected "):
         parse(**{name: 7})
@@ -86,19 +86,26 @@ def test_an_assignment_without_a_name_is_a_protocol_error(name: str) -> None:
         parse_assignment(Table({key: value for key, value in STATE.items() if key != name}))
 
 
-def test_a_payload_is_kept_as_it_was_sent() -> None:
-    payload = {"key": ["value", 1, None, {"a": 0.5}]}
+@pytest.mark.parametrize(
+    "payload", [{"key": ["value", 1, None, {"a": 0.5}]}, nested(32), "text", "", [1, "a"], [], 0, 1.5, False, {}, None]
+)
+def test_a_payload_is_kept_as_it_was_sent(payload: Any) -> None:
     assert parse(payload=payload).payload == payload
-    assert parse(payload=nested(32)).payload == nested(32)
 
 
-@pytest.mark.parametrize("payload", [nested(33), {"a": float("nan")}, {"a": [float("-inf")]}])
-def test_a_payload_that_no_file_should_hold_is_refused(payload: dict[str, Any]) -> None:
+@pytest.mark.parametrize("payload", [nested(33), {"a": float("nan")}, [float("-inf")], float("inf")])
+def test_a_payload_that_no_file_should_hold_is_refused(payload: Any) -> None:
     problem = problem_of("assignment-invalid", lambda: parse(payload=payload))
-    assert problem.sentence.startswith("the payload has more than 32 levels, or")
+    assert problem.sentence.startswith("the payload that the custom allocation function sent has more than 32 levels")
+    assert "custom allocation function" in problem.hint
 
 
-@pytest.mark.parametrize("profile", ["mqttV5", "", 1, [], {"a": "\n"}])
+def test_a_hub_that_speaks_mqtt_5_is_a_problem_of_its_own() -> None:
+    problem = problem_of("assignment-mqtt5", lambda: parse(connectionProfile="mqttV5"))
+    assert "MQTT 5" in problem.sentence and "MQTT 3.1.1" in problem.hint
+
+
+@pytest.mark.parametrize("profile", ["MQTTV5", "", 1, [], {"a": "\n"}])
 def test_a_connection_profile_that_is_not_classic_is_refused(profile: object) -> None:
     assert parse(connectionProfile="classic") == parse(connectionProfile=None) == parse()
     problem = problem_of("assignment-invalid", lambda: parse(connectionProfile=profile))
@@ -110,7 +117,7 @@ def test_any_state_is_an_assignment_or_a_named_error(changed: dict[str, object])
     try:
         assert parse(**changed).hub
     except Problem as problem:
-        assert problem.code == "assignment-invalid"
+        assert problem.code in ("assignment-invalid", "assignment-mqtt5")
     except ProtocolError as error:
         assert str(error).startswith("registrationState.")
 

@@ -12,7 +12,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from dpsd.errors import EXIT_LATER, PROBLEMS, Problem, Retry
 from dpsd.protocol.dps import ErrorBody, Reply, encode_error_body, encode_reply_topic
-from dpsd.protocol.registration import Finish, Ignore, Publish, Registration, State, Subscribe, Wait, choose_poll_delay
+from dpsd.protocol.registration import (
+    Finish,
+    Ignore,
+    Publish,
+    Registration,
+    StartOver,
+    State,
+    Subscribe,
+    Wait,
+    choose_poll_delay,
+)
 from tests.unit.examples import ANY_TEXT, JSON_VALUES, problem_of
 
 OPERATION_ID = "5.71cf7e385566aa10.4469ed4c-dc19-4af8-8b36-9ef6396ac1b3"
@@ -36,7 +46,7 @@ def requesting(operation_id: str | None = None) -> Registration:
 
 def told(
     machine: Registration, status: int, body: Any, request_id: str = "a-1", retry_after: int | None = None
-) -> Publish | Wait | Ignore | Finish:
+) -> Publish | Wait | Ignore | StartOver | Finish:
     """Let DPS answer; a body that is no bytes goes as JSON."""
     topic = encode_reply_topic(Reply(status, request_id, retry_after))
     return machine.received(topic, body if isinstance(body, bytes) else json.dumps(body).encode())
@@ -83,7 +93,7 @@ def test_a_retry_after_that_is_no_number_is_the_default(text: str, seconds: int)
     assert requesting().received(topic, json.dumps(ASSIGNING).encode()) == Wait(seconds)
 
 
-@pytest.mark.parametrize(("retry_after", "seconds"), [(61, 61), (300, 300), (301, 300), (100_000, 300)])
+@pytest.mark.parametrize(("retry_after", "seconds"), [(61, 61), (300, 300), (301, 300), (10**12, 300)])
 def test_a_long_retry_after_ends_the_attempt_and_keeps_the_operation(retry_after: int, seconds: int) -> None:
     machine = requesting()
     problem = problem_of("dps-assigning", lambda: told(machine, 202, ASSIGNING, retry_after=retry_after))
@@ -122,7 +132,9 @@ def test_a_step_out_of_its_order_is_a_bug(step: str) -> None:
     ("body", "code", "said"),
     [
         ({"status": "disabled", "operationId": ""}, "dps-disabled", "is disabled"),
-        ({"status": "unassigned"}, "dps-reply-invalid", "unknown status 'unassigned'"),
+        ({"status": "blacklisted"}, "dps-disabled", "is blacklisted"),
+        ({"status": "unassigned"}, "dps-unassigned", "is unassigned, and does not assign it"),
+        ({"status": "Disabled"}, "dps-reply-invalid", "unknown status 'Disabled'"),
         ({"status": "\x1b\n"}, "dps-reply-invalid", r"unknown status '\x1b\x0a'"),
         ({"status": "failed", "registrationState": {}}, "dps-failed", "DPS could not assign an IoT Hub"),
         ({"status": "failed", "registrationState": {"errorCode": "x", "errorMessage": 7}}, "dps-failed", ": 7"),
@@ -204,7 +216,7 @@ def test_the_error_code_of_a_failed_assignment_gives_an_exact_hint(error: int, h
     assert hint in problem_of("dps-failed", lambda: told(requesting(), 200, body)).hint
 
 
-@pytest.mark.parametrize(("status", "error"), [(404, 404201), (401, 404203), (404, 404203), (400, 404203)])
+@pytest.mark.parametrize(("status", "error"), [(404, 404201), (404, 404203), (400, 404203)])
 def test_an_operation_that_is_gone_restarts_with_a_register_once(status: int, error: int) -> None:
     machine = requesting(OPERATION_ID)
     assert told(machine, status, {"errorCode": error}) == Publish(f"{PUT}a-2", b'{"registrationId":"rpi-0001"}')
@@ -213,6 +225,18 @@ def test_an_operation_that_is_gone_restarts_with_a_register_once(status: int, er
     with pytest.raises(Problem):
         told(machine, status, {"errorCode": error}, "a-3")
     assert machine.operation_id is None
+
+
+def test_an_operation_that_is_gone_with_the_connection_starts_over_on_another_one_once() -> None:
+    machine = requesting(OPERATION_ID)
+    assert told(machine, 401, {"errorCode": 404203}) == StartOver()
+    assert (machine.state, machine.operation_id) == (State.NEW, None)
+    assert machine.start() == Subscribe("$dps/registrations/res/#")
+    assert machine.subscribed() == Publish(f"{PUT}a-2", b'{"registrationId":"rpi-0001"}')
+    assert told(machine, 401, {"errorCode": 404203}) == Ignore()
+    assert told(machine, 202, ASSIGNING, "a-2") == Wait(3)
+    machine.waited()
+    problem_of("dps-unauthorized", lambda: told(machine, 401, {"errorCode": 404203}, "a-3"))
 
 
 def test_a_register_that_finds_no_enrollment_does_not_restart() -> None:
@@ -236,6 +260,13 @@ def test_a_register_that_finds_no_enrollment_does_not_restart() -> None:
 def test_what_dps_would_not_say_is_named(topic: str, body: bytes) -> None:
     problem = problem_of("dps-reply-invalid", lambda: requesting().received(topic, body))
     assert problem.sentence.startswith("DPS answered something that is not a reply: ")
+
+
+@pytest.mark.parametrize("payload", ['"' + "x" * 100_000 + '"', "[" * 70 + "]" * 70, "[" * 40_000 + "]" * 40_000])
+def test_a_payload_that_cannot_be_read_is_the_custom_allocation_functions(payload: str) -> None:
+    body = f'{{"status":"assigned","registrationState":{{"payload":{payload}}}}}'
+    problem = problem_of("dps-reply-invalid", lambda: told(requesting(), 200, body.encode()))
+    assert problem.sentence.endswith("a payload as large or deep comes from the custom allocation function")
 
 
 @pytest.mark.parametrize("operation_id", ["\ud800", "a\0b", "a b", "a\n", "é", "x" * 257])
@@ -305,8 +336,8 @@ class AnyDialogue(RuleBasedStateMachine):
         self.machine.start()
         self.follow(self.machine.subscribed())
 
-    def follow(self, action: Publish | Wait | Ignore | Finish) -> None:
-        expected = {Publish: State.REQUESTING, Wait: State.WAITING, Finish: State.ASSIGNED}
+    def follow(self, action: Publish | Wait | Ignore | StartOver | Finish) -> None:
+        expected = {Publish: State.REQUESTING, Wait: State.WAITING, Finish: State.ASSIGNED, StartOver: State.NEW}
         assert self.machine.state is expected.get(type(action), self.machine.state)
         if isinstance(action, Publish):
             assert f"?$rid=a-{self.requests}" in action.topic
@@ -322,6 +353,10 @@ class AnyDialogue(RuleBasedStateMachine):
             return
         self.requests += isinstance(action, Publish)
         self.follow(action)
+        if isinstance(action, StartOver):
+            self.requests += 1
+            self.machine.start()
+            self.follow(self.machine.subscribed())
 
     @rule(topic=ANY_TEXT, body=st.binary())
     def hear_anything(self, topic: str, body: bytes) -> None:

@@ -54,7 +54,7 @@ VALIDITIES = st.none() | st.builds(Validity, MOMENTS, MOMENTS)
 DETAILS = st.builds(Details, ANY_TEXT, ANY_TEXT, ANY_TEXT)
 MAYBE_OBJECT, FLAGS = st.none() | OBJECTS, st.booleans()
 RECORDS = st.builds(
-    Record, BINDINGS, OBJECTS, CONNECTIONS, MAYBE_OBJECT, FLAGS, FLAGS, MAYBE_OBJECT, VALIDITIES, DETAILS
+    Record, BINDINGS, OBJECTS, CONNECTIONS, JSON_VALUES, FLAGS, FLAGS, MAYBE_OBJECT, VALIDITIES, DETAILS
 )
 SENTENCES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=300)
 """What a problem is made of: outside text in it has gone through `printable`."""
