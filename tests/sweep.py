@@ -105,7 +105,7 @@ def check_device(state: Path, runtime: Path) -> None:
     """Raise LeakError if a file of a state directory that is not a device's is in no row, is somebody else's or is open
     to more than its row says."""
     places = Places(state=str(state), runtime=str(runtime))
-    for path, found in _met(state, runtime):
+    for path, found in _met(*(folder for folder in (state, runtime) if folder.is_dir())):
         row = row_at(files.on_device(path_of(path, found), places))
         wider = stat.S_IMODE(found.st_mode) & ~((row.access.mode or 0) | stat.S_ISGID * stat.S_ISDIR(found.st_mode))
         if wider or found.st_uid not in (0, os.geteuid()):

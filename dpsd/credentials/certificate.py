@@ -56,7 +56,9 @@ def parse_leaf(text: bytes, path: str) -> Leaf:
     except Problem:
         raise
     except Exception as error:  # cryptography reads late, and has no root for what it raises on odd bytes
-        raise Problem("credential-invalid", f"{shown} holds a broken certificate: {printable(error)}") from None
+        # Of a PEM text that cannot be read, cryptography repeats a part after the address of its documentation.
+        said = str(error).partition(" See https")[0]
+        raise Problem("credential-invalid", f"{shown} holds a broken certificate: {printable(said)}") from None
 
 
 def check_chain(text: bytes, path: str) -> None:

@@ -45,11 +45,11 @@ def test_a_family_that_swallows_packets_costs_a_moment(family: str, tmp_path: Pa
     code = f"""if True:
         import socket, time
         from dpsd.protocol.identifiers import Endpoint
-        from dpsd.network.resolve import literal
+        from dpsd.network.resolve import parse_address
         from dpsd.network.tcp import connect
-        server = socket.create_server(("{good}", 8883), family=literal("{good}")[0].family)
+        server = socket.create_server(("{good}", 8883), family=parse_address("{good}")[0].family)
         began = time.monotonic()
-        connected = connect(Endpoint("x", 8883), literal("{swallowed}") + literal("{good}"))
+        connected = connect(Endpoint("x", 8883), parse_address("{swallowed}") + parse_address("{good}"))
         print(connected.getpeername()[0], time.monotonic() - began < 2)
     """
     with island_of(tmp_path) as island:

@@ -76,6 +76,7 @@ def test_the_places_are_those_of_the_options_then_of_systemd_then_of_the_package
 def test_ctrl_c_ends_a_command_quietly_by_its_signal_and_keeps_what_it_printed() -> None:
     code = """if True:
         import signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
         sys.path.insert(0, sys.argv[1])
         from dpsd.system.command import run_command
         def command():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,27 +28,41 @@ def listening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liste
         yield listener
 
 
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """Standard error is what JOURNAL_STREAM names, as for a service of systemd."""
-    found = os.fstat(2)
-    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+@contextmanager
+def as_service(folder: Path) -> Iterator[Path]:
+    """Let standard error be a file that JOURNAL_STREAM names, as systemd does for a service; give the file.
+
+    Inside of the test: pytest has other files for standard error there than in fixtures.
+    """
+    path, before = folder / "errors", os.dup(2)
+    with path.open("w") as errors, pytest.MonkeyPatch.context() as patch:
+        os.dup2(errors.fileno(), 2)
+        found = os.fstat(2)
+        patch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        patch.setattr(sys, "stderr", errors)
+        try:
+            yield path
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
 
 
 def received(listener: Listening) -> dict[str, str]:
     return dict(line.split("=", 1) for line in listener.recv(65536).decode("ascii").splitlines())
 
 
-@pytest.mark.usefixtures("inside")
-def test_the_journal_gets_a_line_once(listening: Listening, capfd: pytest.CaptureFixture[str]) -> None:
-    log(INFO, "registering")
+def test_the_journal_gets_a_line_once(listening: Listening, tmp_path: Path) -> None:
+    with as_service(tmp_path) as errors:
+        log(INFO, "registering")
     assert received(listening) == {"MESSAGE": "registering", "PRIORITY": "6", "SYSLOG_IDENTIFIER": "dpsd"}
-    assert capfd.readouterr().err == ""
+    assert errors.read_text() == ""
 
 
-@pytest.mark.usefixtures("inside")
-def test_a_problem_can_be_searched_by_its_code_and_leads_to_the_catalog_once(listening: Listening) -> None:
-    log_problem(Problem("no-answer", "said", hint="do this", also=("said, too",)))
+def test_a_problem_can_be_searched_by_its_code_and_leads_to_the_catalog_once(
+    listening: Listening, tmp_path: Path
+) -> None:
+    with as_service(tmp_path):
+        log_problem(Problem("no-answer", "said", hint="do this", also=("said, too",)))
     first, second, hint = (received(listening) for _ in range(3))
     assert (first["MESSAGE"], first["PRIORITY"], first["DPSD_HINT"]) == ("no-answer: said", "4", "do this")
     assert first["MESSAGE_ID"] == message_id("no-answer")
@@ -55,21 +71,19 @@ def test_a_problem_can_be_searched_by_its_code_and_leads_to_the_catalog_once(lis
     assert "MESSAGE_ID" not in second.keys() | hint.keys()
 
 
-@pytest.mark.usefixtures("inside")
-def test_text_from_outside_makes_no_field(listening: Listening) -> None:
-    log_problem(Problem("no-answer", "said\nMESSAGE_ID=1\x1b[2J\u2028", hint="do\nPRIORITY=0"))
+def test_text_from_outside_makes_no_field(listening: Listening, tmp_path: Path) -> None:
+    with as_service(tmp_path):
+        log_problem(Problem("no-answer", "said\nMESSAGE_ID=1\x1b[2J\u2028", hint="do\nPRIORITY=0"))
     fields = received(listening)
     assert fields["MESSAGE"] == r"no-answer: said\x0aMESSAGE_ID=1\x1b[2J\xe2\x80\xa8"
     assert (fields["PRIORITY"], fields["DPSD_HINT"]) == ("4", r"do\x0aPRIORITY=0")
 
 
-@pytest.mark.usefixtures("inside")
-def test_a_journal_that_does_not_listen_is_told_by_standard_error(
-    listening: Listening, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_journal_that_does_not_listen_is_told_by_standard_error(listening: Listening, tmp_path: Path) -> None:
     listening.close()
-    log(INFO, "registering")
-    assert capfd.readouterr().err == "<6>registering\n"
+    with as_service(tmp_path) as errors:
+        log(INFO, "registering")
+    assert errors.read_text() == "<6>registering\n"
 
 
 @pytest.mark.parametrize("stream", [None, "", "1:2"])
