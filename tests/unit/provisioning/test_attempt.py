@@ -17,11 +17,12 @@ from dpsd.errors import Problem
 from dpsd.provisioning.attempt import attempt
 from dpsd.provisioning.device import open_device
 from dpsd.state.connection import Mqtt
-from dpsd.state.messages import Event, Orders, Renewed
+from dpsd.state.messages import Carry, Event, Orders, Renewed, Step
 from dpsd.state.places import Places
 from dpsd.state.record import Binding, Record, render_record
 from dpsd.state.trial import Trial
 from dpsd.system import board
+from dpsd.system.clock import boot_clock
 from tests.unit.examples import CONNECTION, RECORD, problem_of
 
 HERE, ELSEWHERE = "10000000aaaa0001", "10000000aaaa0002"
@@ -139,6 +140,13 @@ def test_a_credential_that_alone_was_renewed_is_told(here: Here) -> None:
     assert here.is_renewed(Orders(force=True))
 
 
+def test_a_renewed_certificate_has_another_thumbprint(here: Here) -> None:
+    here.put_key(b"n" * 32)
+    known = here.record.connection.authentication._replace(thumbprint="00")
+    here.record = here.record._replace(connection=here.record.connection._replace(authentication=known))
+    assert here.is_renewed()
+
+
 def test_the_same_credential_is_no_renewed_one(here: Here) -> None:
     assert not here.is_renewed(Orders(force=True))
 
@@ -165,6 +173,8 @@ def test_what_a_renewal_has_registered_is_kept_in_the_place_of_the_earlier_recor
     assert here.attempt(record=earlier)[0] == "kept"
     here.put_key(b"o" * 32)
     assert here.attempt(record=earlier)[0] == "connection-refused"
+    here.put_key(b"k" * 32)
+    assert here.attempt(record=earlier)[0] == "kept", "the earlier one, for its own credential"
 
 
 @pytest.mark.parametrize(
@@ -183,3 +193,34 @@ def test_the_first_attempt_to_register_waits_for_its_turn(here: Here, orders: Or
 def test_an_assignment_that_is_kept_waits_for_no_turn(here: Here) -> None:
     here.configure("[fleet]\nwindow = 86400")
     assert here.attempt(Orders(first=True))[0] == "kept"
+
+
+def test_without_an_earlier_assignment_it_registers(here: Here) -> None:
+    problem_of("connection-refused", lambda: attempt(here.places, None, Orders(), lambda event: None))
+
+
+HUB = "127.213.7.9"
+"""An address of this computer at which nobody listens."""
+
+
+@pytest.mark.parametrize(
+    ("check", "carry", "refused_for", "asked"),
+    [
+        ("before-ready", Carry(), None, None),
+        ("before-ready", Carry(check_hub=True), None, HUB),
+        ("after-ready", Carry(check_hub=True), None, HUB),
+        ("off", Carry(check_hub=True), None, None),
+        ("before-ready", Carry(check_hub=True), 5, HUB),
+        ("before-ready", Carry(check_hub=True), 100, "127.0.0.1"),
+    ],
+)
+def test_a_hub_that_is_owed_is_tried_and_dps_asked_again_where_it_refuses_for_long(
+    here: Here, check: str, carry: Carry, refused_for: float | None, asked: str | None
+) -> None:
+    here.configure(f'[hub]\ncheck = "{check}"\nreprovision_after = 60')
+    here.record = here.record._replace(connection=here.record.connection._replace(iothub_hostname=HUB))
+    if refused_for is not None:
+        carry = carry._replace(refused_since=boot_clock() - refused_for)
+    ended, said = here.attempt(Orders(carry=carry))
+    assert ended == ("kept" if asked is None else "connection-refused")
+    assert asked is None or any(asked in event.text for event in said if isinstance(event, Step))
