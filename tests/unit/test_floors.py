@@ -31,7 +31,7 @@ FLOORS = [
     ("credentials",),
     ("network",),
     ("provisioning",),
-    ("daemon", "sealing"),
+    ("daemon", "doors", "sealing"),
     ("importing",),
     ("dpsctl",),
     ("emulator",),
