@@ -77,11 +77,12 @@ def unit_of(cgroup: str) -> str:
 
 
 def _path(cgroup: str) -> str:
-    """Return the path in systemd's own hierarchy where there are several, else in the one there is."""
+    """Return the path in the hierarchy of version 2, or in that of systemd where the other has no folders."""
     paths = {
         name: path for _, name, path in (line.split(":", 2) for line in cgroup.splitlines() if line.count(":") > 1)
     }
-    return paths.get("name=systemd", paths.get("", ""))
+    unified = paths.get("", "/")
+    return paths.get("name=systemd", "") if unified == "/" else unified
 
 
 def _groups(connection: socket.socket) -> tuple[int, ...]:

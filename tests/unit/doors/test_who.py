@@ -19,10 +19,11 @@ from dpsd.doors.who import Peer, check_allowed, is_allowed, peer_of, unit_of
 from tests.unit.examples import problem_of
 
 ALONE = "0::{}\n"
-HYBRID = "12:pids:/elsewhere.service\n1:name=systemd:{}\n0::/system.slice/other.service\n"
+BESIDE = "12:pids:/system.slice/other.service\n1:name=systemd:/\n0::{}\n"
+OLD = "12:pids:/system.slice/other.service\n1:name=systemd:{}\n0::/\n"
 
 
-@pytest.mark.parametrize("form", [ALONE, HYBRID])
+@pytest.mark.parametrize("form", [ALONE, BESIDE, OLD])
 @pytest.mark.parametrize(
     ("path", "unit"),
     [
