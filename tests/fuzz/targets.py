@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import credentials, emulator, files, network, sealed, session
+from tests.fuzz import credentials, doors, emulator, files, network, sealed, session
 
 Target = Callable[[bytes], None]
 
@@ -21,6 +21,7 @@ TARGETS: dict[str, Target] = {
     **credentials.TARGETS,
     **sealed.TARGETS,
     **emulator.TARGETS,
+    **doors.TARGETS,
 }
 
 
