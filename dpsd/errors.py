@@ -192,6 +192,15 @@ PROBLEMS: dict[str, Kind] = {
     "hub-throttled": Kind(Retry.THROTTLED, EXIT_LATER, "wait: the IoT Hub limits how much is sent to it"),
     "hub-no-answer": _network("try again; if it lasts, look whether the IoT Hub has troubles of its own"),
     "hub-reply-invalid": _service("if it lasts, report it with the sentence"),
+    # The doors, where agents ask.
+    "door-refused": _refused("name the unit, user or group in [doors] of the configuration"),
+    "door-request-invalid": _local("see /usr/share/doc/dpsd/agents.md for what the door takes"),
+    "door-busy": _service("ask again after the time that Retry-After tells", EXIT_LATER),
+    "token-needs-key": _refused("use the certificate itself, or the MQTT door: see /usr/share/doc/dpsd/agents.md"),
+    "clock-untrusted": _clock("wait, or check that NTP (UDP port 123) gets through: timedatectl"),
+    "door-unreachable": _network(
+        "join the group dpsd-agents, or see why it does not answer: systemctl status dpsd-identity.socket"
+    ),
     # dpsd itself, and dpsctl.
     "state-unwritable": _network("check that the state directory's disk has room and is writable"),
     "state-locked": Kind(Retry.NETWORK, EXIT_LATER, "another dpsd or dpsctl holds the state directory: let it finish"),

@@ -259,6 +259,29 @@ MEANINGS = {
     "hub-throttled": "The hub has too much to do (429).",
     "hub-no-answer": "The connection stands, but the hub has not acknowledged a message or answered a request in time.",
     "hub-reply-invalid": "What came is nothing that an IoT Hub sends, or it is not MQTT.",
+    # The doors.
+    "door-refused": (
+        "[doors] of the configuration names who may use the doors, and whoever asked is not among them. Root always "
+        "may."
+    ),
+    "door-request-invalid": (
+        "A request to the token door is not HTTP/1.1, is too large, or asks for what the door does not have. The "
+        "sentence says what is wrong."
+    ),
+    "door-busy": (
+        "A user asked the token door, or for a look at the hub, more often than it takes. Nothing is wrong with the "
+        "device."
+    ),
+    "token-needs-key": (
+        "The device proves itself by a certificate, and a token can be signed by a symmetric key only."
+    ),
+    "clock-untrusted": (
+        "A token expires by the clock, and this one is not known to be right: a token with a wrong date is worse than "
+        "none."
+    ),
+    "door-unreachable": (
+        "The token door does not answer, or its socket does not let this user in: the group dpsd-agents may connect."
+    ),
     # dpsd itself, and dpsctl.
     "state-unwritable": (
         "A file in the state directory cannot be written: the disk is full or read-only, or dpsd has no right to write "

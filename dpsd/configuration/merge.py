@@ -20,6 +20,7 @@ from dpsd.configuration.settings import (
     Clock,
     Config,
     CredentialSettings,
+    Doors,
     Dps,
     Fleet,
     Hub,
@@ -300,6 +301,7 @@ def _record(values: dict[str, Value]) -> Config:
         Board(**_fields(values, "board")),
         Outputs(**_fields(values, "outputs")),
         Import(**_fields(values, "import")),
+        Doors(**_fields(values, "doors")),
     )
 
 

@@ -115,6 +115,14 @@ class Outputs(NamedTuple):
     connection_string: bool
 
 
+class Doors(NamedTuple):
+    """Who may use the doors, besides root: whoever fits any entry; all empty: whoever the socket's mode lets in."""
+
+    units: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
 class Import(NamedTuple):
     """usb: a stick may bring a bundle. replace: so may boot partition and stick where the device is configured."""
 
@@ -142,6 +150,7 @@ class Config(NamedTuple):
     board: Board
     outputs: Outputs
     imports: Import
+    doors: Doors = Doors()
 
 
 def check_payload(payload: dict[str, Any]) -> None:
@@ -267,6 +276,20 @@ def _patterns(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _units(value: Any) -> tuple[str, ...]:
+    names = _names(value)
+    wrong = [name for name in names if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]{1,247}\.service", name)]
+    if wrong:
+        raise ValueError(f"'{printable(wrong[0])}' is not the name of a service, such as telemetry.service")
+    return names
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise ValueError("expected a list of names")
+    return tuple(value)
+
+
 REQUIRED = object()
 
 SETTINGS: dict[str, Setting] = {
@@ -308,6 +331,9 @@ SETTINGS: dict[str, Setting] = {
     "outputs.environment": Setting(_boolean, True, "write connection.env"),
     "outputs.release_private_key": Setting(_boolean, False, "give agents the certificate and its key, in memory"),
     "outputs.connection_string": Setting(_boolean, False, "give agents a connection string with the key, in memory"),
+    "doors.units": Setting(_units, (), "services that may use the doors; see also users and groups"),
+    "doors.users": Setting(_names, (), "users that may"),
+    "doors.groups": Setting(_names, (), "groups whose members may"),
     "import.usb": Setting(_boolean, False, "a USB stick labelled DPSD may bring a bundle"),
     "import.replace": Setting(_boolean, False, "a bundle found at boot or on a stick may replace what there is"),
     "import.fleet_key_file": Setting(_path, None, "PEM: the public key that signs what bundles else may not set"),

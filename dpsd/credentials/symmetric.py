@@ -15,7 +15,7 @@ from dpsd.keys.firmware import FirmwareKey
 from dpsd.keys.request import FINGERPRINT
 from dpsd.protocol.sas import parse_key
 from dpsd.state.connection import Authentication
-from dpsd.state.places import IDENTITY_SOCKET, Places
+from dpsd.state.places import Places
 from dpsd.text import printable
 
 SIZE_LIMIT = 1024
@@ -48,7 +48,7 @@ def of_keys(*keys: Signer) -> Credential:
     return Credential(
         common_name=None,
         fingerprint="symmetric:" + ":".join(key.sign(FINGERPRINT).hex() for key in keys),
-        authentication=Authentication("sas", identity_socket=IDENTITY_SOCKET),
+        authentication=Authentication("sas"),
         keys=keys,
     )
 

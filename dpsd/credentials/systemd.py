@@ -24,7 +24,8 @@ PRIMARY_KEY, SECONDARY_KEY = "dpsd.primary_key", "dpsd.secondary_key"
 SOURCES = ("/etc/credstore", "/etc/credstore.encrypted")
 """Where systemd looks for a credential that is asked for without a path."""
 DROP_IN = "/etc/systemd/system/dpsd.service.d/50-dpsd-credentials.conf"
-"""What `dpsctl seal --systemd` writes; an owner's own has another name."""
+DOOR_DROP_IN = "/etc/systemd/system/dpsd-identity.service.d/50-dpsd-credentials.conf"
+"""What `dpsctl seal --systemd` writes, for the token door only with keys; an owner's own has another name."""
 
 
 @opener

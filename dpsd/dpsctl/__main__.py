@@ -32,6 +32,11 @@ COMMANDS = {
     "show": Command(
         "show", "print the IoT Hub connection", {"--format": Option("json or env; the default is json", "NAME")}
     ),
+    "token": Command(
+        "token",
+        "print a token by which an agent connects to the hub",
+        {"--ttl": Option("how long it lives, 300 to 86400; the default is 3600", "SECONDS")},
+    ),
     "wait": Command(
         "wait",
         "wait until this device is provisioned",

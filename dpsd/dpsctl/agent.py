@@ -38,7 +38,7 @@ TARGET = "dpsd-provisioned.target"
 _VENDOR_UNITS = ("/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 _SEARCH = (UNITS, "/run/systemd/system", *_VENDOR_UNITS)
 _NAME = re.compile(r"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.(service|socket|timer|path|target)")
-_OWN = re.compile(r"dpsd(-(configured|connection|import|import-usb|keys|provisioned|renewal))?(@.*)?\.[a-z]+")
+_OWN = re.compile(r"dpsd(-(configured|connection|identity|import|import-usb|keys|provisioned|renewal))?(@.*)?\.[a-z]+")
 _DROP_IN = f"""# Written by: dpsctl agent enable. Removed by: dpsctl agent disable.
 [Unit]
 After={TARGET}

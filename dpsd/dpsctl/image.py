@@ -32,7 +32,9 @@ CREDSTORES = ("/etc/credstore", "/etc/credstore.encrypted")
 FOLDERS = ("/etc/dpsd", "/boot/firmware/dpsd", "/boot/dpsd", *CREDSTORES)
 """Where credentials lie."""
 UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
-"""Where dpsd.service and its drop-ins are."""
+"""Where units and their drop-ins are."""
+SERVICES = ("dpsd.service", "dpsd-identity.service")
+"""Units to which systemd may hand the credential."""
 DBUS_MACHINE_ID = "/var/lib/dbus/machine-id"
 SYSTEMD_SECRET = "/var/lib/systemd/credential.secret"
 _ID = re.compile(rb"[0-9A-Fa-f]{32}")
@@ -71,7 +73,7 @@ def resolve(root: str, path: str) -> str:
 
 
 def _findings(root: str) -> Iterator[str]:
-    for folder in (*OWN, *CREDSTORES, f"{UNITS[0]}/dpsd.service.d"):
+    for folder in (*OWN, *CREDSTORES, *(f"{UNITS[0]}/{service}.d" for service in SERVICES)):
         for path in _files(root, folder):
             said = _said_of(path, is_own=folder in OWN)
             if said:
@@ -83,8 +85,9 @@ def _findings(root: str) -> Iterator[str]:
         for path in _files(root, folder):
             yield from _credential(root, path)
     for folder in UNITS:
-        for path in (f"{folder}/dpsd.service", *_files(root, f"{folder}/dpsd.service.d")):
-            yield from _unit(root, path)
+        for service in SERVICES:
+            for path in (f"{folder}/{service}", *_files(root, f"{folder}/{service}.d")):
+                yield from _unit(root, path)
     yield from _configuration(root)
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from dpsd.configuration.merge import parse_import
 from dpsd.configuration.settings import CredentialSettings
-from dpsd.credentials.systemd import DROP_IN, STORE
+from dpsd.credentials.systemd import DOOR_DROP_IN, DROP_IN, STORE
 from dpsd.dpsctl.arguments import Arguments
 from dpsd.errors import EXIT_DONE, EXIT_NOT_REMOVED, Problem
 from dpsd.importing.in_force import layers_with, settings_in
@@ -46,7 +46,7 @@ def run(arguments: Arguments) -> int:
         return _show(planned, is_enough=arguments.has("--dry-run"))
     for path in reset(arguments.places, credential=credential):
         print(f"removed {printable(path)}", flush=True)
-        if path == DROP_IN:
+        if path in (DROP_IN, DOOR_DROP_IN):
             subprocess.run(["systemctl", "daemon-reload"], check=False)
     print(f"done; {FLASH}")
     return EXIT_DONE

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from dpsd.outputs import FORMATS
 from dpsd.provisioning.candidate import promote
 from dpsd.provisioning.record_file import peek_renewed, promised
+from dpsd.state.connection import Connection
 from dpsd.state.places import Places, Runtime, State
 from dpsd.state.record import Record, render_record
 from dpsd.system.files import commit_if_changed, make_folder, remove, replace
@@ -68,16 +69,25 @@ def lower_flag(runtime: Runtime) -> None:
 
 def _render(record: Record, places: Places) -> list[File]:
     payload = None if record.payload is None else json.dumps(record.payload, indent=1).encode() + b"\n"
-    environment = FORMATS["env"](record.connection) if record.environment else None
+    connection = _with_doors(record.connection, places.runtime)
+    environment = FORMATS["env"](connection) if record.environment else None
     staging = places.state.agents_staging if os.path.isdir(places.state.agents_staging) else None
     withdrawn = [path for path in places.runtime.released if path not in promised(record, places.runtime)]
     return [
         File(places.state.record, render_record(record), 0o600),
         File(places.state.payload_json, payload, 0o640, staging),
         File(places.state.connection_env, environment, 0o644),
-        File(places.state.connection_json, FORMATS["json"](record.connection), 0o644),
+        File(places.state.connection_json, FORMATS["json"](connection), 0o644),
         *(File(path, None, 0) for path in withdrawn),
     ]
+
+
+def _with_doors(connection: Connection, runtime: Runtime) -> Connection:
+    """Return the connection with the doors that are served on this device: a record knows none."""
+    authentication = connection.authentication
+    is_served = authentication.type == "sas" and os.path.exists(runtime.identity_socket)
+    door = runtime.identity_socket if is_served else None
+    return connection._replace(authentication=authentication._replace(identity_socket=door))
 
 
 def _put(file: File) -> bool:

@@ -9,7 +9,15 @@ import os
 from collections.abc import Iterator
 
 from dpsd.credentials.material import Material, check_material
-from dpsd.credentials.systemd import CERTIFICATE, DROP_IN, PRIMARY_KEY, PRIVATE_KEY, SECONDARY_KEY, SOURCES
+from dpsd.credentials.systemd import (
+    CERTIFICATE,
+    DOOR_DROP_IN,
+    DROP_IN,
+    PRIMARY_KEY,
+    PRIVATE_KEY,
+    SECONDARY_KEY,
+    SOURCES,
+)
 from dpsd.errors import Problem
 from dpsd.keys.systemd_creds import decrypt_credential, encrypt_credential
 from dpsd.secret import Secret
@@ -39,9 +47,10 @@ def hand_to_systemd(material: Material) -> Iterator[str]:
             commit(f"{folder}/{name}", data, 0o600)
             yield f"{folder}/{name}"
     # The drop-in comes last, so that systemd never looks for a credential that is not there yet.
-    make_folder(os.path.dirname(DROP_IN), 0o755)
-    commit(DROP_IN, render_drop_in([*plain], [*sealed]), 0o644)
-    yield DROP_IN
+    for drop_in in (DROP_IN, DOOR_DROP_IN) if material.certificate is None else (DROP_IN,):
+        make_folder(os.path.dirname(drop_in), 0o755)
+        commit(drop_in, render_drop_in([*plain], [*sealed]), 0o644)
+        yield drop_in
 
 
 def render_drop_in(plain: list[str], sealed: list[str]) -> bytes:

@@ -71,6 +71,7 @@ _ROOTS_PUBLIC_FOLDER = Access("root", "root", 0o755)
 _REGISTERED, _RELEASED = "at a registration", "at each boot, if the configuration asks for it"
 _SEALED, _IMPORTED, _RENEWED = "`dpsctl seal`, `dpsctl import`", "`dpsctl import`", "`dpsctl renew`"
 _HANDED_OVER, _AGENT = "`dpsctl seal --systemd`", "`dpsctl agent enable`"
+_RECHECK = "the token door, when an agent asks for it"
 _INSTALLED = "at installation and at boot"
 
 _KEPT = (DRAFT, UNUSABLE, NEWER)
@@ -91,6 +92,8 @@ ROWS = (
     Row(_STATE.payload_json, _SHARED, "what a custom allocation sent back", _REGISTERED, RESET, PAYLOAD),
     Row(_STATE.history, _PUBLIC, "the last outcomes", "when the problem changes, at most hourly", RESET),
     Row(_STATE.renewed, _PRIVATE, "the assignment of a renewed pair", _RENEWED, RESET, PAYLOAD),
+    Row(_RUNTIME.rechecked, _PUBLIC, "when an agent last asked for a look at the hub", _RECHECK, RESET),
+    Row(_STATE.recheck, _PRIVATE, "the order to look at the hub, until that is done", _RECHECK, RESET),
     Row(_STATE.record, _PRIVATE, "the assignment record", _REGISTERED, RESET, PAYLOAD, _KEPT),
 
     Row(_STATE.candidate, _PRIVATE, "a sealed credential to be tried", _SEALED, RESET_CREDENTIAL, ENCRYPTED, _KEPT),
@@ -105,6 +108,10 @@ ROWS = (
     Row(f"{_ENCRYPTED}/dpsd.private_key", _ROOTS, "the key", _HANDED_OVER, RESET_CREDENTIAL, ENCRYPTED),
     Row(f"{_ENCRYPTED}/dpsd.primary_key", _ROOTS, "the key", _HANDED_OVER, RESET_CREDENTIAL, ENCRYPTED),
     Row(f"{_ENCRYPTED}/dpsd.secondary_key", _ROOTS, "the other key", _HANDED_OVER, RESET_CREDENTIAL, ENCRYPTED),
+    Row(
+        f"{_UNITS}/dpsd-identity.service.d/50-dpsd-credentials.conf", _ROOTS_PUBLIC,
+        "what systemd hands over to the token door", _HANDED_OVER, RESET_CREDENTIAL,
+    ),
     Row(
         f"{_UNITS}/dpsd.service.d/50-dpsd-credentials.conf", _ROOTS_PUBLIC, "what systemd hands over", _HANDED_OVER,
         RESET_CREDENTIAL,
@@ -131,6 +138,10 @@ ROWS = (
     Row(
         KEYS_SOCKET, Access("root", "dpsd", 0o660), "nothing: a socket", "dpsd-keys.socket", STOP, beside=(),
         why="it is systemd's",
+    ),
+    Row(
+        _RUNTIME.identity_socket, Access("dpsd", "dpsd-agents", 0o660), "nothing: a socket", "dpsd-identity.socket",
+        PURGE, beside=(), why="it is systemd's",
     ),
     Row(f"{_UNITS}/*.d/50-dpsd.conf", _ROOTS_PUBLIC, "what a unit waits for", _AGENT, DISABLE, why=_OF_NO_BOARD),
     Row(
@@ -160,6 +171,8 @@ ROWS = (
         "/run/dpsd-connection/", _ROOTS_PUBLIC_FOLDER, "what agents were started with", "dpsd-connection.service",
         PURGE,
     ),
+    Row("/run/dpsd-identity/", _ROOTS_PUBLIC_FOLDER, "the sockets of the doors", "dpsd-identity.socket", PURGE),
+    Row(f"{_UNITS}/dpsd-identity.service.d/", _ROOTS_PUBLIC_FOLDER, "drop-ins of the door", _HANDED_OVER, PURGE),
     Row(f"{_UNITS}/dpsd.service.d/", _ROOTS_PUBLIC_FOLDER, "drop-ins of dpsd.service", _HANDED_OVER, PURGE),
     Row(
         f"{_UNITS}/dpsd-provisioned.target.wants/", _ROOTS_PUBLIC_FOLDER, "links to units that wait", _AGENT, NOBODY,

@@ -20,7 +20,6 @@ RUNTIME_DIRECTORY = "/run/dpsd"
 KEYS_DIRECTORY = "/var/lib/dpsd-keys"
 IMPORT_DIRECTORY = "/var/lib/dpsd-import"
 KEYS_SOCKET = "/run/dpsd-keys.sock"
-IDENTITY_SOCKET = "/run/dpsd-identity/identity.sock"
 
 
 class State(str):
@@ -95,6 +94,11 @@ class State(str):
         return f"{self}/history.json"
 
     @property
+    def recheck(self) -> str:
+        """The order to the daemon to look whether the hub still lets the device in; gone once that is done."""
+        return f"{self.private}/recheck.json"
+
+    @property
     def of_device(self) -> bool:
         """Whether this is the state of the device's own daemon, rather than of one that somebody runs by hand."""
         return self == STATE_DIRECTORY
@@ -126,6 +130,16 @@ class Runtime(str):
     def released(self) -> tuple[str, ...]:
         """All that may be in `credentials`."""
         return (self.released_private_key, self.released_connection_string, self.released_certificate)
+
+    @property
+    def identity_socket(self) -> str:
+        """The token door, in a folder of systemd's beside the runtime directory."""
+        return f"{self}-identity/identity.sock"
+
+    @property
+    def rechecked(self) -> str:
+        """When that was asked for last: seconds of CLOCK_BOOTTIME, as a decimal number."""
+        return f"{self}/rechecked"
 
     @property
     def status(self) -> str:

@@ -30,7 +30,7 @@ GIVEN = (
 """Where a device's owner puts a secret, and systemd hands it out: it may be there if it is closed to others."""
 ON_CARD = ("boot/firmware/dpsd/private_key.pem", "boot/firmware/dpsd/primary_key")
 """What a bundle brings, until it is adopted: the boot partition knows no owners."""
-PROGRAMS = (b"/dpsd\0", b"/dpsctl\0", b"\0dpsd.keys.service\0")
+PROGRAMS = (b"/dpsd\0", b"/dpsctl\0", b"\0dpsd.keys.service\0", b"\0dpsd.doors.service\0")
 """What stands in the arguments of dpsd's programs."""
 
 

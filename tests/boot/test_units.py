@@ -16,6 +16,7 @@ EXPOSURE = {
     "dpsd.service": "1.1",
     "dpsd-connection.service": "1.2",
     "dpsd-keys@0.service": "0.9",
+    "dpsd-identity.service": "0.5",
     "dpsd-renewal.service": "1.5",
     "dpsd-import.service": "2.3",
     "dpsd-import-usb@sda1.service": "2.7",
@@ -33,12 +34,12 @@ def unconfigured(device: Device, installed: Layers) -> Machine:
 
 def test_units_hold_before_systemd(unconfigured: Machine) -> None:
     units = unconfigured.run("sh", "-c", "ls -d /usr/lib/systemd/system/dpsd*").split()
-    assert len(units) == 15
+    assert len(units) == 17
     assert unconfigured.attempt("systemd-analyze", "verify", "--man=no", *units) == (0, "")
     found = {service: exposure(unconfigured, service) for service in EXPOSURE}
     assert found == EXPOSURE
     text = (places.CHECKOUT / "docs/security.md").read_text()
-    told = [EXPOSURE["dpsd.service"], EXPOSURE["dpsd-keys@0.service"]]
+    told = [EXPOSURE[f"{name}.service"] for name in ("dpsd", "dpsd-keys@0", "dpsd-identity")]
     assert re.findall(r"`systemd-analyze security` gives (\d\.\d)", text) == told
 
 

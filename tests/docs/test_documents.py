@@ -32,7 +32,7 @@ from dpsd.protocol.identifiers import Endpoint
 from dpsd.shape import Table
 from dpsd.state.connection import Authentication, Connection, Mqtt
 from dpsd.state.files import ROWS, Row
-from dpsd.state.places import CONFIGURATION, IDENTITY_SOCKET, Places
+from dpsd.state.places import CONFIGURATION, Places
 from dpsd.system.command import PLACES_OPTIONS
 from workshop.dev import places
 
@@ -67,7 +67,9 @@ ENVIRONMENTS = [
         Authentication("x509", "/etc/dpsd/device.pem", "/etc/dpsd/device.key"),
         Authentication("x509", "/etc/dpsd/device.pem", private_key_uri="pkcs11:...", pkcs11_module="/usr/lib/m.so"),
         Authentication("x509", store="systemd"),
-        Authentication("sas", identity_socket=IDENTITY_SOCKET, connection_string_file="/run/dpsd/credentials/..."),
+        Authentication(
+            "sas", identity_socket=Places().runtime.identity_socket, connection_string_file="/run/dpsd/credentials/..."
+        ),
     )
 ]
 

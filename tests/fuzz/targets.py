@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import credentials, emulator, files, hub, network, sealed, session
+from tests.fuzz import credentials, doors, emulator, files, hub, network, sealed, session
 
 Target = Callable[[bytes], None]
 
@@ -22,6 +22,7 @@ TARGETS: dict[str, Target] = {
     **credentials.TARGETS,
     **sealed.TARGETS,
     **emulator.TARGETS,
+    **doors.TARGETS,
 }
 
 

@@ -32,7 +32,7 @@ FLOORS = [
     ("network",),
     ("hub",),
     ("provisioning",),
-    ("daemon", "sealing"),
+    ("daemon", "doors", "sealing"),
     ("importing",),
     ("dpsctl",),
     ("emulator",),

@@ -30,6 +30,7 @@ RETRY_AFTER = 3
 ROUND_TRIPS = 7
 """TCP, TLS (2), CONNECT, SUBSCRIBE, PUT, GET."""
 DEVICE = "bench/emulator/devices/x509-group"
+KEYED_DEVICE = "bench/emulator/devices/symmetric-group"
 HERE = Path(__file__).parent
 
 
@@ -74,17 +75,19 @@ def measured(root: Path, network: Network) -> dict[str, Any]:
     shutil.copytree(packages, root / "bench/azure-packages")
     run([*QUIET, f"--directory={root}", "python3", "-m", "compileall", "-q", "/bench"])
     with emulator(network, root / "bench/emulator") as service:
-        shutil.copy(service.listening["ca"], root / DEVICE / "ca.pem")
+        for device in (DEVICE, KEYED_DEVICE):
+            shutil.copy(service.listening["ca"], root / device / "ca.pem")
 
-        def measure(what: str, port: int) -> dict[str, Any]:
+        def measure(what: str, port: int, device: str = DEVICE) -> dict[str, Any]:
             words = ["python3", "-I", "/bench/measure.py", what, f"{ADDRESS}:{port}", service.listening["idScope"]]
             nspawn = [*QUIET, "--console=pipe", f"--network-namespace-path={network.path}", f"--directory={root}"]
-            printed = run([*nspawn, *words, f"/{DEVICE}"], timeout=600)
+            printed = run([*nspawn, *words, f"/{device}"], timeout=600)
             figures: dict[str, Any] = json.loads(printed.splitlines()[-1])
             return figures
 
         figures, before = measure("costs", PORT), service.cpu()
         wire = measure("wire", RELAY_PORT)
+        figures["door"] = measure("door", PORT, KEYED_DEVICE)
         return {**figures, "wire": wire, "service": (service.cpu() - before) / len(wire["first boots"])}
 
 
@@ -141,11 +144,15 @@ def table(figures: dict[str, Any]) -> list[Row]:
     trips = RETRY_AFTER + ROUND_TRIPS * statistics.median(wire["round trips"])
     memory = max([figures["warm RSS"], *(run["RSS"] for run in boots)])
     warm, bare = statistics.median(figures["warm"]), statistics.median(figures["bare"])
+    tokens = sorted(1000 * taken for taken in figures["door"]["requests"])
     cpu, peak = median("first boots", "cpu"), median("attempts", "peak")
     return [
         Row("warm boot, exec to READY=1, beside a bare script", warm, bare, "s", 3.5),
         Row("memory once ready, first boot included, beside 15 MiB", memory, 15, "MiB", 1),
         Row("CPU of a first boot, beside azure-iot-device", cpu, median("azure runs", "cpu"), "s", 1.2),
         Row("peak memory of an attempt, beside azure-iot-device", peak, max(run["peak"] for run in azure), "MiB", 1),
+        Row("token door, a request, the mean, beside 1 ms", statistics.mean(tokens), 1, "ms", 1),
+        Row("token door, 99 of 100 requests, beside 5 ms", tokens[len(tokens) * 99 // 100], 5, "ms", 1),
+        Row("token door, memory while it is asked, beside 32 MiB", figures["door"]["RSS"], 32, "MiB", 1),
         Row("100 ms each way: first boot less CPU (emulator too), wire", slow, trips, "s", 1),
     ]

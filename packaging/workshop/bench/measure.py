@@ -1,7 +1,7 @@
 """Runs inside a Debian 13 root, on its own python3: measures dpsd beside two scripts, and prints one JSON object.
 
-Arguments: `costs` or `wire`, the address and port of DPS or of the slow relay before it, the id scope, and a folder
-with the device's credential and the emulator's ca.pem. Times are seconds, sizes MiB.
+Arguments: `costs`, `wire` or `door`, the address and port of DPS or of the slow relay before it, the id scope, and a
+folder with the device's credential and the emulator's ca.pem. Times are seconds, sizes MiB.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ RUNS = 15
 SLOW_RUNS = 5
 NOTIFY = "/tmp/notify"
 ERRORS = "/tmp/errors"
+DOOR = "/tmp/identity.sock"
+DOOR_REQUESTS = 5000
 STATE = ("/var/lib/dpsd", "/run/dpsd")
 BARE = ["/usr/bin/python3", "-I", "/bench/bare.py"]
 DPSD = ["/usr/bin/dpsd"]
@@ -28,7 +30,7 @@ def main(what: str, dps: str, scope: str, folder: str) -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(NOTIFY)
     configure(dps, scope, folder)
-    print(json.dumps({"costs": costs, "wire": wire}[what](listener, dps, scope, folder)))
+    print(json.dumps({"costs": costs, "wire": wire, "door": door}[what](listener, dps, scope, folder)))
     os.unlink(NOTIFY)
 
 
@@ -50,6 +52,53 @@ def costs(listener: socket.socket, dps: str, scope: str, folder: str) -> dict[st
 def wire(listener: socket.socket, relay: str, scope: str, folder: str) -> dict[str, Any]:
     """First boots through the slow relay, and its round trips."""
     return {"round trips": round_trips(relay), "first boots": [first_boot(listener) for _ in range(SLOW_RUNS)]}
+
+
+def door(listener: socket.socket, dps: str, scope: str, folder: str) -> dict[str, Any]:
+    """Tokens of a device with a key in a file, asked for one after the other by one client of root's."""
+    for place in STATE:
+        shutil.rmtree(place, ignore_errors=True)
+    configure_key(dps, scope, folder)
+    usage(["/usr/bin/dpsctl", "provision"])
+    with socket.socket(socket.AF_UNIX) as served:
+        served.bind(DOOR)
+        served.listen(128)
+        pid = serve(served)
+        times = [ask_token() for _ in range(DOOR_REQUESTS + 10)][10:]  # without the start of Python
+        rss = resident(pid)
+        stop(pid)
+    os.unlink(DOOR)
+    return {"requests": times, "RSS": rss}
+
+
+def serve(served: socket.socket) -> int:
+    """Start the token door on a socket, as systemd does."""
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(served.fileno(), 3)
+        world = {"PATH": "/usr/bin", "LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os.execve("/usr/bin/python3", ["python3", "-I", "-m", "dpsd.doors.service"], world)
+    return pid
+
+
+def ask_token() -> float:
+    """Ask for one token; return the seconds that it took."""
+    started = time.monotonic()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(DOOR)
+        connection.sendall(b"POST /v1/token HTTP/1.1\r\nHost: door\r\n\r\n")
+        if not connection.recv(4096).startswith(b"HTTP/1.1 200 "):
+            sys.exit("the token door gives no token")
+    return time.monotonic() - started
+
+
+def configure_key(dps: str, scope: str, folder: str) -> None:
+    with open("/etc/dpsd/dpsd.toml", "w") as file:
+        file.write(f'[dps]\nid_scope = "{scope}"\nglobal_endpoint = "{dps}"\nregistration_id = "symmetric-group"\n')
+        file.write(f'[credential]\ntype = "symmetric_key"\nprimary_key_file = "{folder}/primary.key"\n')
+        file.write(f'[network]\ntrusted_roots = "{folder}/ca.pem"\n[fleet]\nvolatile_window = 0\n')
+        file.write('[hub]\ncheck = "off"\n')
 
 
 def configure(dps: str, scope: str, folder: str) -> None:

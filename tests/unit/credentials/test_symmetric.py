@@ -25,7 +25,7 @@ def open_keys(folder: Path, primary: bytes, secondary: bytes | None = None) -> C
 def test_a_key_signs_and_is_shown_to_nobody(tmp_path: Path) -> None:
     credential = open_keys(tmp_path, DEVICE_KEY.encode() + b"\n")
     assert [key.sign(b"message") for key in credential.keys] == [sign(base64.b64decode(DEVICE_KEY), b"message")]
-    assert credential.authentication == Authentication("sas", identity_socket="/run/dpsd-identity/identity.sock")
+    assert credential.authentication == Authentication("sas")
     assert (credential.common_name, credential.x509) == (None, None)
     assert DEVICE_KEY[:8] not in repr(credential) and "<secret>" in repr(credential)
 

@@ -61,6 +61,8 @@ UNSAFE = {
     "/etc/credstore.encrypted/dpsd.private_key": b"sealed",
     "/etc/credstore.encrypted/dpsd.unheard_of": b"sealed",
     "/etc/systemd/system/dpsd.service.d/50-dpsd-credentials.conf": b"[Service]\n",
+    "/etc/systemd/system/dpsd-identity.service.d/50-dpsd-credentials.conf": b"[Service]\n",
+    "/etc/systemd/system/dpsd-identity.service.d/k.conf": b"[Service]\nSetCredential=dpsd.primary_key:secret\n",
     "/etc/dpsd/device.pem": b"whatever the configuration names",
     "/srv/keys/device.key": b"whatever the configuration names",
     "/srv/keys/.device.key.new.new": b"what a renewal left that was cut short",

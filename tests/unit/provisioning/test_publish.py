@@ -51,6 +51,29 @@ def test_what_is_right_is_left_alone(places: Places) -> None:
     assert seen(places) == before
 
 
+def named_socket(places: Places) -> str | None:
+    said: str | None = json.loads(Path(places.state.connection_json).read_bytes())["authentication"].get(
+        "identity_socket"
+    )
+    assert (said is not None) == ("IOTHUB_IDENTITY_SOCKET=" in Path(places.state.connection_env).read_text())
+    return said
+
+
+@pytest.mark.parametrize("kind", ["sas", "x509"])
+def test_the_token_door_is_named_while_it_is_served_to_a_device_with_a_key(kind: str, places: Places) -> None:
+    told = RECORD.connection.authentication._replace(type=kind)
+    record = RECORD._replace(connection=RECORD.connection._replace(authentication=told))
+    publish(record, places)
+    assert named_socket(places) is None
+    Path(places.runtime.identity_socket).parent.mkdir()
+    Path(places.runtime.identity_socket).touch()
+    assert publish(record, places) == (kind == "sas")
+    assert named_socket(places) == (places.runtime.identity_socket if kind == "sas" else None)
+    Path(places.runtime.identity_socket).unlink()
+    publish(record, places)
+    assert named_socket(places) is None
+
+
 @pytest.mark.parametrize("path", ["connection_json", "connection_env", "payload_json", "record"])
 def test_a_file_that_is_wrong_is_put_right_alone(places: Places, path: str) -> None:
     publish(RECORD, places)

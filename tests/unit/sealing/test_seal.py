@@ -22,7 +22,7 @@ from dpsd.provisioning.publish import publish
 from dpsd.sealing.seal import forget_keys, seal
 from dpsd.secret import Secret
 from dpsd.state.connection import Authentication
-from dpsd.state.places import IDENTITY_SOCKET, Places
+from dpsd.state.places import Places
 from tests.unit.authority import make_certificate, make_key, pem_of, pem_of_key
 from tests.unit.examples import BINDING, DEVICE_KEY, GROUP_KEY, RECORD, problem_of
 
@@ -32,7 +32,7 @@ PAIR = Material(pem_of(make_certificate(make_key("ec"), "pi-1")), Secret(pem_of_
 BOTH = Material(primary_key=Secret(DEVICE_KEY.encode()), secondary_key=Secret(GROUP_KEY.encode()))
 OTHER = Material(primary_key=Secret(GROUP_KEY.encode()))
 AS_X509 = Authentication("x509", store="sealed")
-AS_KEYS = Authentication("sas", identity_socket=IDENTITY_SOCKET)
+AS_KEYS = Authentication("sas")
 
 
 @pytest.fixture
