@@ -39,7 +39,7 @@ MET = {
         "*.d/50-dpsd.conf", "dpsd-provisioned.target.wants/*", "dpsd.service.d/50-dpsd-credentials.conf",
     )),
     *(f"/run/{name}" for name in (
-        "dpsd-connection/started", "dpsd-keys.sock", "dpsd/credentials/certificate.pem",
+        "dpsd-connection/started", "dpsd-identity/identity.sock", "dpsd-keys.sock", "dpsd/credentials/certificate.pem",
         "dpsd/credentials/private_key.pem", "dpsd/provisioned", "dpsd/status.json",
     )),
     *(f"/var/lib/dpsd/{name}" for name in (

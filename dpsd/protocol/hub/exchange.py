@@ -46,6 +46,8 @@ _UNAVAILABLE = 3
 
 
 class State(enum.Enum):
+    """How far the exchange with the hub has come on its present connection."""
+
     OFFLINE = "offline"
     LOGGING_IN = "logging in"
     SUBSCRIBING = "subscribing"
