@@ -74,6 +74,8 @@ def names_file(name: str) -> bool:
 
 
 class Network(NamedTuple):
+    """The settings of [network], each as dpsd.toml(5) describes it."""
+
     transport: str
     proxy: str | None
     proxy_password_file: str | None

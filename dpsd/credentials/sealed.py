@@ -28,6 +28,8 @@ STORE = "sealed"
 
 
 class Unsealed(NamedTuple):
+    """What a sealed file says in clear, and the credential that it holds."""
+
     header: Header
     credential: Credential
 

@@ -73,6 +73,8 @@ class Done(NamedTuple):
 
 
 class Failed(NamedTuple):
+    """The result of an attempt that made no record."""
+
     problem: Problem
 
 
@@ -103,6 +105,7 @@ def parse_event(line: bytes) -> Event:
 
 
 def encode_orders(orders: Orders) -> str:
+    """Return the orders as JSON on one line, for the command line of an attempt."""
     parts = {"carry": orders.carry._asdict(), "trial": orders.trial._asdict()}
     return json.dumps({**orders._asdict(), **parts}, separators=(",", ":"))
 

@@ -107,6 +107,7 @@ def encode_record(record: Record) -> dict[str, Any]:
 
 
 def render_record(record: Record) -> bytes:
+    """Return the bytes of the record's file: JSON on one line."""
     return json.dumps(encode_record(record), separators=(",", ":")).encode() + b"\n"
 
 
