@@ -13,12 +13,11 @@ from dpsd.configuration.observed import Observer, unchanged
 from dpsd.configuration.settings import Config
 from dpsd.credentials import open_credential
 from dpsd.credentials.credential import Signer
-from dpsd.doors.token import Grant, grant
 from dpsd.errors import Problem
 from dpsd.provisioning.record_file import peek_record
 from dpsd.state.places import Places
 from dpsd.state.record import Record
-from dpsd.system.clock import clock_offset, wall_clock, was_clock_set
+from dpsd.system.clock import clock_offset, was_clock_set
 from dpsd.system.files import load
 from dpsd.system.time_sync import explain_untrusted_clock, parse_moment
 
@@ -73,11 +72,14 @@ class Device:
             raise Problem("not-provisioned", "there is no connection in this boot yet")
         return text
 
-    def grant(self, ttl: int) -> Grant:
-        """Make a token; raises Problem `not-provisioned`, `token-needs-key`, `clock-untrusted`, those of the store."""
+    def prover(self) -> Prover:
+        """Return what makes tokens now.
+
+        Raises Problem `not-provisioned`, `token-needs-key`, `clock-untrusted`, or those of the store.
+        """
         prover = self._prover.get()
         self._check_clock(prover.record)
-        return grant(prover.record.connection, prover.key.sign, ttl, wall_clock())
+        return prover
 
     def forget(self) -> None:
         """Let go of the key."""

@@ -14,21 +14,17 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from http import HTTPStatus
 
 from dpsd.doors import token
-from dpsd.doors.device import Device
-from dpsd.doors.http import EVENTS, HEAD_LIMIT, HttpError, encode_head
+from dpsd.doors.answers import Answers
+from dpsd.doors.http import HEAD_LIMIT, HttpError
 from dpsd.doors.rates import PATIENCE, Rates
-from dpsd.doors.recheck import order_recheck
-from dpsd.doors.tally import Tally
-from dpsd.doors.who import Peer, check_allowed, peer_of
+from dpsd.doors.who import Peer, peer_of
 from dpsd.errors import Problem
 from dpsd.state.places import Places
 from dpsd.system.command import PLACES_OPTIONS, find_places
-from dpsd.system.journal import NOTICE, log
 from dpsd.system.process import forbid_core_dumps
 
 FIRST_FD = 3
@@ -66,10 +62,8 @@ class Service:
 
     def __init__(self, listener: socket.socket, places: Places) -> None:
         self._listener = listener
-        self._places = places
-        self._device = Device(places)
+        self._answers = Answers(places)
         self._rates = Rates()
-        self._tally = Tally()
         self._selector = selectors.DefaultSelector()
         self._conversations: set[Conversation] = set()
         self._accepts = False
@@ -83,7 +77,7 @@ class Service:
             while not self._is_done(time.monotonic()):
                 self._watch_listener()
                 self._turn()
-        self._write(self._tally.flush(time.monotonic(), 0)[1])
+        self._answers.report_counts(time.monotonic(), 0)
 
     @contextlib.contextmanager
     def _until_told_to_stop(self) -> Iterator[None]:
@@ -202,44 +196,15 @@ class Service:
         elif wait > 0 and not self._stopping:
             conversation.turn_at = now + wait
         else:
-            self._answer(conversation)
+            self._answer(conversation, conversation.ask)
 
-    def _answer(self, conversation: Conversation) -> None:
-        """Do what is asked. An error of this program is an answer, too, and the next request is another one's."""
+    def _answer(self, conversation: Conversation, ask: token.Ask) -> None:
         conversation.turn_at = None
         conversation.until = time.monotonic() + ARRIVAL_LIMIT
-        try:
-            self._check_peer(conversation.peer)
-            answer = self._do(conversation)
-        except Problem as problem:
-            answer = token.answer_problem(problem)
-        except Exception:
-            traceback.print_exc()
-            answer = token.answer_problem(Problem("worker-failed", "the token door has failed"))
-        self._send(conversation, answer)
-
-    def _check_peer(self, peer: Peer) -> None:
-        try:
-            check_allowed(peer, self._device.config().doors)
-        except Problem as problem:
-            if problem.code == "door-refused":
-                self._note(f"token door: refused to {peer}")
-            raise
-
-    def _do(self, conversation: Conversation) -> bytes:
-        ask, peer = conversation.ask, conversation.peer
-        if isinstance(ask, token.GiveToken):
-            granted = self._device.grant(ask.ttl)
-            self._note(f"token for {peer}", f", for {ask.ttl} s")
-            return token.answer_grant(granted, ask.as_text)
-        if isinstance(ask, token.Recheck):
-            order_recheck(self._places, peer, self._device.config().hub.reprovision_after)
-            self._note(f"recheck asked for by {peer}")
-            return token.answer_recheck()
-        if isinstance(ask, token.Follow):
+        answer = self._answers.answer(ask, conversation.peer)
+        if isinstance(ask, token.Follow) and answer.is_done:
             conversation.followed = b""
-            return encode_head(HTTPStatus.OK, EVENTS)
-        return token.answer_identity(self._device.document())
+        self._send(conversation, answer.data)
 
     def _send(self, conversation: Conversation, more: bytes = b"") -> None:
         """Send what can be sent now, and the rest once there is room; end what is answered."""
@@ -277,14 +242,16 @@ class Service:
         for conversation in list(self._conversations):
             if conversation.followed is not None:
                 self._tell_change(conversation, now)
-            elif conversation.turn_at is not None and (self._stopping or now >= conversation.turn_at):
-                self._answer(conversation)
+            elif conversation.ask is not None and self._is_its_turn(conversation, now):
+                self._answer(conversation, conversation.ask)
             elif conversation.turn_at is None and now >= conversation.until:
                 self._give_up(conversation)
         if now - self._active_at > IDLE:
-            self._device.forget()
-        self._tally, lines = self._tally.flush(now)
-        self._write(lines)
+            self._answers.forget_key()
+        self._answers.report_counts(now)
+
+    def _is_its_turn(self, conversation: Conversation, now: float) -> bool:
+        return conversation.turn_at is not None and (self._stopping or now >= conversation.turn_at)
 
     def _give_up(self, conversation: Conversation) -> None:
         """End what has taken too long to arrive, or to be taken."""
@@ -299,23 +266,12 @@ class Service:
         if self._stopping or (conversation.answer and now >= conversation.until):
             self._end(conversation)
             return
-        try:
-            document = self._device.document()
-        except Problem:
-            document = conversation.followed or b""
-        if document != conversation.followed:
+        document = self._answers.published()
+        if document is not None and document != conversation.followed:
             conversation.followed = document
             self._send(conversation, token.encode_event(document))
         elif now >= conversation.until:
             self._send(conversation, b":\n\n")
-
-    def _note(self, what: str, detail: str = "") -> None:
-        self._tally, lines = self._tally.note(what, time.monotonic(), detail)
-        self._write(lines)
-
-    def _write(self, lines: list[str]) -> None:
-        for line in lines:
-            log(NOTICE, line)
 
 
 def inherited_socket() -> socket.socket:
