@@ -196,7 +196,7 @@ PROBLEMS: dict[str, Kind] = {
     "door-refused": _refused("name the unit, user or group in [doors] of the configuration"),
     "door-request-invalid": _local("see /usr/share/doc/dpsd/agents.md for what the door takes"),
     "door-busy": _service("ask again after the time that Retry-After tells", EXIT_LATER),
-    "token-needs-key": _refused("use the certificate itself, or the MQTT door: see /usr/share/doc/dpsd/agents.md"),
+    "token-needs-key": _refused("use the certificate and key that connection.json names"),
     "clock-untrusted": _clock("wait, or check that NTP (UDP port 123) gets through: timedatectl"),
     "door-unreachable": _network(
         "join the group dpsd-agents, or see why it does not answer: systemctl status dpsd-identity.socket"

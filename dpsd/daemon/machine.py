@@ -80,6 +80,7 @@ class Request(enum.Enum):
 
     END = "end"
     START_AFRESH = "start afresh"
+    CHECK_HUB = "check the hub"
     REGISTER = "register"
 
 
@@ -416,18 +417,28 @@ class Machine:
     # Signals
 
     def signalled(self, requests: Collection[Request]) -> Actions:
-        """Act once on however many came: the end first, then the stronger of the two requests.
+        """Act once on however many came: the end first, then all that the others ask for.
 
-        A running attempt knows nothing of what changed, so it is ended.
+        A running attempt knows nothing of what changed, so it is ended. A hub that is to be checked is owed, as after a
+        registration: DPS is asked again only once the hub has refused the device for long.
         """
         if Request.END in requests:
             return self._end(EXIT_DONE)
         self.forced = self.forced or Request.REGISTER in requests
-        reloading: Actions = [do.TellReloading()] if self.ready and not self.forced else []
+        reloads = self.ready and not self.forced and Request.START_AFRESH in requests
+        reloading: Actions = [do.TellReloading()] if reloads else []
         ending: Actions = [do.EndAttempt()] if self.state is State.ATTEMPTING else []
         self._begin_anew()
+        if Request.CHECK_HUB in requests:
+            self._owe_hub()
         self.failures = Failures()
         return [*reloading, *ending, *self._try_again()]
+
+    def _owe_hub(self) -> None:
+        """The next attempt is the present credential's, and tries its hub."""
+        if self.turn.of_candidate:
+            self.carry = Carry(transport=self.carry.transport)
+        self.carry, self.turn = self.carry._replace(check_hub=True), Turn()
 
     def _end(self, exit_status: int) -> Actions:
         ending: Actions = [do.EndAttempt()] if self.state is State.ATTEMPTING else []

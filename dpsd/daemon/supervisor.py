@@ -31,7 +31,7 @@ from dpsd.state.record import Record, same_board
 from dpsd.state.trial import PRESENT, Trial
 from dpsd.system.board import read_board_details, read_serial
 from dpsd.system.clock import boot_clock
-from dpsd.system.files import lock
+from dpsd.system.files import lock, remove
 from dpsd.system.journal import INFO, NOTICE, log, log_problem
 from dpsd.system.notify import Notifier
 
@@ -66,6 +66,8 @@ class Supervisor:
     def run(self) -> int:
         """Run until SIGTERM, or in the foreground until a problem that waiting cannot mend; return the exit status."""
         self._do(self._machine.begin())
+        if self._machine.has_lock and self._take_recheck():  # from before a restart, or a power cut
+            self._do(self._machine.signalled({Request.CHECK_HUB}))
         while self._exit_status is None:
             self._routes.hear(self._machine.hears_routes)
             moment, _ = self._first_timer()
@@ -94,8 +96,21 @@ class Supervisor:
                 self._do(self._machine.said(event))
 
     def _take_signals(self) -> None:
-        numbers = set(os.read(self._signals, 65536))
-        self._do(self._machine.signalled({_REQUESTS[signal.Signals(number)] for number in numbers}))
+        requests = {_REQUESTS[signal.Signals(number)] for number in set(os.read(self._signals, 65536))}
+        if Request.END not in requests and self._take_recheck():
+            requests.add(Request.CHECK_HUB)
+        self._do(self._machine.signalled(requests))
+
+    def _take_recheck(self) -> bool:
+        """Tell whether a door has ordered a look at the hub; the order is done with then."""
+        path = self._places.state.recheck
+        if not os.path.lexists(path):
+            return False
+        try:
+            remove(path)
+        except Problem as unwritable:
+            log_problem(unwritable)
+        return True
 
     # Time
 

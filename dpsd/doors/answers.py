@@ -76,6 +76,7 @@ class Answers:
             self._note(f"token for {peer}", f", for {ask.ttl} s")
             return token.answer_grant(granted, ask.as_text)
         if isinstance(ask, token.Recheck):
+            self._device.document()
             order_recheck(self._places, peer, self._device.config().hub.reprovision_after)
             self._note(f"recheck asked for by {peer}")
             return token.answer_recheck()

@@ -73,6 +73,8 @@ def _attempt(device: Device, state: State, previous: Record | None, orders: Orde
     orders = orders._replace(carry=_with_transport(orders.carry, previous))
     kept = previous if _still_holds(previous, device) and not _is_asked_anew(orders) else None
     if kept is not None and not _owes_hub(device, orders):
+        if orders.carry.check_hub:
+            report(Carry(transport=orders.carry.transport))  # hub.check is off now: nothing is owed any more
         return Done(_record_again(device, kept, orders.carry.transport), registered=False)
     if _is_renewed(previous, device):
         report(Renewed())

@@ -121,7 +121,7 @@ def test_a_certificate_signs_no_tokens_and_the_answer_says_what_does(board: Boar
         refused = door.ask("POST", "/v1/token")
         identity = door.ask("GET", "/v1/identity").json()
     assert (refused.status, refused.json()["code"]) == (409, "token-needs-key")
-    assert "MQTT door" in refused.json()["hint"]
+    assert "connection.json" in refused.json()["hint"]
     assert identity["authentication"]["type"] == "x509"
 
 
@@ -309,7 +309,20 @@ def test_a_recheck_reaches_a_daemon_that_runs(provisioned: Board, emulator: Emul
         daemon.await_notified("READY=1")
         since = len(emulator.lines())
         assert door.ask("POST", "/v1/recheck").status == 202
-        emulator.wait_for("connect", since=since)
+        assert emulator.wait_for("connect", since=since)["service"] == "hub"
+        daemon.await_notified("READY=1", times=2)
+    assert not (provisioned.state / "private/recheck.json").exists()
+    assert "register" not in [line["event"] for line in emulator.lines()[since:]]
+
+
+def test_an_order_from_before_a_restart_is_carried_out(provisioned: Board, emulator: EmulatorProcess) -> None:
+    with Door(provisioned) as door:
+        assert door.ask("POST", "/v1/recheck").status == 202
+    since = len(emulator.lines())
+    with Daemon(provisioned) as daemon:
+        daemon.await_notified("READY=1")
+        assert emulator.wait_for("connect", since=since)["service"] == "hub"
+    assert "register" not in [line["event"] for line in emulator.lines()[since:]]
 
 
 def dpsctl_token(board: Board, *words: str) -> tuple[int, str]:

@@ -136,7 +136,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert before is not None and after is not None and after <= before
 
     @precondition(lambda self: not self.ended())
-    @rule(requests=st.sets(st.sampled_from([Request.START_AFRESH, Request.REGISTER]), min_size=1))
+    @rule(requests=st.sets(st.sampled_from([Request.START_AFRESH, Request.REGISTER, Request.CHECK_HUB]), min_size=1))
     def a_signal_comes(self, requests: set[Request]) -> None:
         self.asked = self.asked or Request.REGISTER in requests
         self.failures.clear()

@@ -616,6 +616,28 @@ def test_a_reload_of_a_ready_device_is_told_and_its_end_too(request_: Request, t
     assert of(attempting().signal(request_), do.TellReloading) == []
 
 
+def test_a_look_at_the_hub_registers_only_if_that_refuses_for_long() -> None:
+    paper = ready()
+    told = orders(paper.signal(Request.CHECK_HUB))
+    assert (told.force, told.carry) == (False, Carry(check_hub=True))
+    paper.says(Carry(check_hub=True, refused_since=7))
+    paper.fails("hub-refused")
+    assert orders(paper.signal(Request.CHECK_HUB)).carry == Carry(check_hub=True, refused_since=7)
+    paper.says(Carry())
+    assert of(paper.makes(paper.machine.record or NEW), do.TellReady)
+    assert paper.machine.wait.moment is None
+
+
+def test_a_look_at_the_hub_is_the_present_credentials() -> None:
+    paper = Paper(OLD)
+    paper.waiting = WAITING
+    paper.begin()
+    assert orders(paper.sleep()).trial == WAITING
+    paper.says(Carry(operation_id="5.a", transport="websocket"))
+    told = orders(paper.signal(Request.CHECK_HUB))
+    assert (told.trial, told.carry) == (PRESENT, Carry(check_hub=True, transport="websocket"))
+
+
 # The machine itself
 
 

@@ -122,6 +122,12 @@ def test_a_board_without_a_serial_number_may_be_any(here: Here, then: str, now: 
     assert here.attempt(record=record)[0] == "kept"
 
 
+def test_a_check_that_is_switched_off_is_owed_no_more(here: Here) -> None:
+    here.configure('[hub]\ncheck = "off"')
+    ended, said = here.attempt(Orders(carry=Carry(check_hub=True, transport="mqtt")))
+    assert ended == "kept" and [event for event in said if isinstance(event, Carry)] == [Carry(transport="mqtt")]
+
+
 def test_another_identity_registers(here: Here) -> None:
     here.configure(registration_id="pi-2")
     assert not here.is_renewed()
