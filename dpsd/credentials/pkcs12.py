@@ -22,12 +22,12 @@ TIME_LIMIT = 20
 def parse_in_time(data: bytes, passphrase: bytes | None, path: str, limit: float = TIME_LIMIT) -> Material:
     """Parse in a process of its own: how long that takes, the file says, and nothing else ends it. Raises as below."""
 
-    def deed() -> bytes:
+    def parse() -> bytes:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, limit)
         return render_body(_parts(data, passphrase, path))
 
-    body, wrong = run_in_child(deed), f"{printable(path)} takes more than {limit} s to be opened"
+    body, wrong = run_in_child(parse), f"{printable(path)} takes more than {limit} s to be opened"
     parts = parse_body(body) if body else {"wrong": wrong.encode()}
     if "wrong" in parts:
         raise Problem("credential-invalid", parts["wrong"].decode())

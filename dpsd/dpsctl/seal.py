@@ -189,12 +189,12 @@ def _discard(arguments: Arguments) -> None:
 def _tell_daemon(places: Places) -> None:
     """Ask as the state's owner for good: the status file is its own, and could name any process of root's."""
 
-    def deed() -> bytes:
+    def ask() -> bytes:
         with suppress(Problem):
             ask_to_reload(places)
         return b""
 
-    run_as_owner(places.state, deed)
+    run_as_owner(places.state, ask)
 
 
 _ACTIONS = {"--check": _check, "--reseal": _reseal, "--discard": _discard}

@@ -51,7 +51,9 @@ def ask_token(path: str, ttl: int | None) -> Table:
         answer.string("token")
     except PermissionError:
         raise Problem("door-refused", f"{printable(path)}: only root and the group dpsd-agents may connect") from None
-    except (OSError, HTTPException, ShapeError) as error:
+    except OSError as error:
+        raise Problem("door-unreachable", f"{printable(path)}: {error.strerror or printable(error)}") from None
+    except (HTTPException, ShapeError) as error:
         raise Problem("door-unreachable", f"{printable(path)}: {printable(error)}") from None
     finally:
         door.close()

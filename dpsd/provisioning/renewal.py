@@ -148,14 +148,14 @@ def _stage(path: str, staged: str, data: bytes) -> None:
 def _register(places: Places, pair: Pair, report: Report) -> Record:
     """Register with the staged pair as the owner of the state directory, and note the assignment."""
 
-    def deed() -> bytes:
+    def register() -> bytes:
         try:
             return encode_event(Done(_note(places, pair, report), registered=True))
         except Problem as problem:
             return encode_event(Failed(problem))
 
     try:
-        event = parse_event(run_as_owner(places.state, deed))
+        event = parse_event(run_as_owner(places.state, register))
     except ShapeError as error:
         raise Problem("worker-failed", f"the attempt said something odd: {error}") from None
     if isinstance(event, Failed):

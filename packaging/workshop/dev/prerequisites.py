@@ -72,7 +72,7 @@ def add(offered: Mapping[str, str]) -> None:
             show(["apt-get", "--quiet=2", "--yes", "--no-install-recommends", "install", package])
 
 
-def require_root(deed: str) -> None:
+def require_root(purpose: str) -> None:
     """Raises Failure when this is not root."""
     if os.geteuid() != 0:
-        raise Failure(f"only root may {deed}", "run it with sudo, or as root")
+        raise Failure(f"only root may {purpose}", "run it with sudo, or as root")

@@ -19,9 +19,9 @@ ExecStart=-/sbin/agetty --noclear --autologin root --keep-baud console 115200,38
 """
 
 
-def enter_lab(deed: str) -> None:
+def enter_lab(purpose: str) -> None:
     """Be root, with the lab's tools, in the private namespace. Raises Failure where that cannot be."""
-    require_root(deed)
+    require_root(purpose)
     require(LAB)
     namespace.enter()
 
